@@ -1,0 +1,159 @@
+//! Accounts, their bots, and the bots' links.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::Channel;
+use crate::turn::QueueMode;
+use crate::{AccessPolicy, AccountId, BotId, LinkId, SessionScope, Timestamp};
+
+/// A secret under envelope encryption, as it is stored. Opaque here; `store` opens it where it is used.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(pub String);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+/// Who owns bots: the wall of isolation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub id: AccountId,
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BotStatus {
+    #[default]
+    Active,
+    /// Messages are ignored until it is resumed.
+    Paused,
+}
+
+/// Which model a bot uses and how to reach it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelSettings {
+    /// `provider/model` as OpenClaw writes it. `None`: the built-in demo, which needs no key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Base URL of an OpenAI-compatible API, up to and including `/v1`. `None`: the provider's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The provider's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<Sealed>,
+}
+
+/// The longest name of a bot, in characters.
+pub const MAX_BOT_NAME: usize = 64;
+
+/// One named bot of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bot {
+    pub id: BotId,
+    pub account: AccountId,
+    /// What people call it; unique within the account, compared without case.
+    pub name: String,
+    #[serde(default)]
+    pub status: BotStatus,
+    /// The agent id in session keys; `main` unless the bot was imported from another home.
+    pub agent: String,
+    #[serde(default)]
+    pub model: ModelSettings,
+    /// IANA name; what the bot's clock says and when its days begin.
+    pub time_zone: String,
+    #[serde(default)]
+    pub dm_scope: SessionScope,
+    /// What becomes of a message that arrives while a turn is under way.
+    #[serde(default)]
+    pub queue_mode: QueueMode,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Counts the writes of this record; an edit that was made against another version is refused.
+    pub version: u64,
+}
+
+/// Why a text cannot be a bot's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a bot's name has 1 to {MAX_BOT_NAME} letters, digits, spaces, `-`, `_` or `.`, and begins with a letter or digit"
+)]
+pub struct BadBotName;
+
+/// Checks and trims a bot's name.
+pub fn bot_name(text: &str) -> Result<String, BadBotName> {
+    let name = text.trim();
+    let fits = (1..=MAX_BOT_NAME).contains(&name.chars().count())
+        && name.chars().next().is_some_and(char::is_alphanumeric)
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.'));
+    if fits { Ok(name.to_owned()) } else { Err(BadBotName) }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum LinkStatus {
+    #[default]
+    Active,
+    Paused,
+    /// The channel refused the credentials; nothing is tried until the owner acts.
+    Failed {
+        reason: String,
+    },
+}
+
+/// One bot's login on one channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub id: LinkId,
+    pub account: AccountId,
+    pub bot: BotId,
+    pub channel: Channel,
+    #[serde(default)]
+    pub status: LinkStatus,
+    #[serde(default)]
+    pub access: AccessPolicy,
+    /// The bot's handle on the channel, without `@`: what a mention looks like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// The channel's token for the bot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Sealed>,
+    /// SHA-256, in hex, of the secret that the channel's webhooks carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_secret_sha256: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub version: u64,
+}
+
+impl Link {
+    pub fn is_active(&self) -> bool {
+        self.status == LinkStatus::Active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert_eq!(bot_name("  Tidy Bot 2 "), Ok("Tidy Bot 2".to_owned()));
+        for bad in ["", "   ", "-x", "a/b", "a\nb", &"x".repeat(65)] {
+            assert_eq!(bot_name(bad), Err(BadBotName), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let settings = ModelSettings { api_key: Some(Sealed("ciphertext".into())), ..ModelSettings::default() };
+        assert!(!format!("{settings:?}").contains("ciphertext"));
+    }
+}

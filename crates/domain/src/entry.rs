@@ -1,0 +1,109 @@
+//! Entries: the lines of a session's log, which is also the journal of its turns.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Attachment, Channel, Quote, Sender};
+use crate::{EntryId, MessageId, Timestamp, TurnId};
+
+/// One line of a session's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position in the log, from 0, without gaps.
+    pub seq: u64,
+    pub id: EntryId,
+    /// The turn that wrote it.
+    pub turn: TurnId,
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub body: EntryBody,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum EntryBody {
+    /// What a person wrote.
+    User(UserMessage),
+    /// What the model answered, with the tool calls that it asked for.
+    Assistant(Answer),
+    /// What one tool call gave.
+    ToolResult(ToolResult),
+    /// The turn ended without an answer. `text` is what the person was told; `detail` is for the owner.
+    Failed { text: String, detail: String },
+}
+
+/// What a person wrote, as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserMessage {
+    pub message: MessageId,
+    pub channel: Channel,
+    pub sender: Sender,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
+    pub sent_at: Timestamp,
+}
+
+/// One answer of a model: text for the person, tool calls, or both.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Markdown; may be empty when there are tool calls.
+    #[serde(default)]
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// `provider/model` that answered.
+    pub model: String,
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// A tool call that a model asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The model's own id of the call; its result names it.
+    pub id: String,
+    pub name: String,
+    /// JSON as the model wrote it; it may be malformed, and the tool's answer then says so.
+    pub arguments: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolResult {
+    /// [`ToolCall::id`].
+    pub call: String,
+    pub name: String,
+    pub outcome: ToolOutcome,
+    /// What the model reads.
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolOutcome {
+    Ok,
+    Error,
+    /// The worker died while the tool ran, and the tool may not be repeated.
+    Unknown,
+}
+
+/// Tokens that a model call took, as the provider reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Tokens of the request, cached ones included.
+    pub input: u64,
+    pub output: u64,
+    /// Tokens of the request that came from the provider's cache.
+    pub cached: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, rhs: Usage) {
+        self.input += rhs.input;
+        self.output += rhs.output;
+        self.cached += rhs.cached;
+    }
+}

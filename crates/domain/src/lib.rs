@@ -1,0 +1,26 @@
+//! The words of Lowtide and its decisions, without any I/O.
+//!
+//! Everything here is pure: no async, no clock, no randomness, no network. Time ([`Timestamp`]) and
+//! identity ([`id`]) come in as arguments, so that a simulation can replay any history.
+
+pub mod access;
+pub mod account;
+pub mod command;
+pub mod entry;
+pub mod id;
+pub mod message;
+pub mod session;
+pub mod task;
+pub mod time;
+pub mod turn;
+
+pub use access::{Access, AccessPolicy};
+pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed};
+pub use entry::{Answer, Entry, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage};
+pub use id::{AccountId, BotId, DeadLetterId, EntryId, KeyId, LinkId, MessageId, TurnId};
+pub use message::{
+    Address, Attachment, AttachmentKind, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,
+};
+pub use session::{SessionKey, SessionScope};
+pub use task::Task;
+pub use time::Timestamp;

@@ -1,0 +1,228 @@
+//! Messages in and out: the one shape that every channel is turned into at the door, and the one
+//! that every reply leaves in.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, BotId, LinkId, MessageId, SessionKey, Timestamp, TurnId};
+
+/// A chat network, as it is written in session keys, routes and settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    Telegram,
+    /// The API, the terminal and the dashboard. Its replies are read from the session's log, so it
+    /// needs no delivery.
+    WebChat,
+}
+
+impl Channel {
+    pub const ALL: [Channel; 2] = [Channel::Telegram, Channel::WebChat];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Channel::Telegram => "telegram",
+            Channel::WebChat => "webchat",
+        }
+    }
+
+    /// Whether a reply is read from the log by who asked for it, instead of being sent.
+    pub const fn is_read_from_log(self) -> bool {
+        matches!(self, Channel::WebChat)
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Channel {
+    type Err = UnknownChannel;
+
+    fn from_str(text: &str) -> Result<Channel, UnknownChannel> {
+        Channel::ALL
+            .into_iter()
+            .find(|c| c.as_str() == text)
+            .ok_or_else(|| UnknownChannel(text.chars().take(40).collect()))
+    }
+}
+
+/// A channel that this build does not speak.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a channel; there are: telegram, webchat")]
+pub struct UnknownChannel(String);
+
+/// What kind of place a chat is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatKind {
+    /// One person and the bot.
+    Direct,
+    /// A group chat.
+    Group,
+    /// A public room that is organised in threads (OpenClaw: `channel`).
+    Room,
+}
+
+/// A place that a message came from or goes to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Address {
+    pub kind: ChatKind,
+    /// The channel's own id of the chat.
+    pub chat: String,
+    /// Forum topic or thread within the chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// The message that a reply quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+}
+
+/// Who wrote a message, as the channel names them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sender {
+    /// The channel's own id; access rules compare it.
+    pub id: String,
+    /// What to call the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The handle, without `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttachmentKind {
+    Image,
+    Audio,
+    Voice,
+    Video,
+    Document,
+    Sticker,
+    Location,
+    Contact,
+}
+
+impl AttachmentKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AttachmentKind::Image => "image",
+            AttachmentKind::Audio => "audio",
+            AttachmentKind::Voice => "voice",
+            AttachmentKind::Video => "video",
+            AttachmentKind::Document => "document",
+            AttachmentKind::Sticker => "sticker",
+            AttachmentKind::Location => "location",
+            AttachmentKind::Contact => "contact",
+        }
+    }
+}
+
+/// Media that came with a message, by reference: the bytes stay with the channel until a turn
+/// wants them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attachment {
+    pub kind: AttachmentKind,
+    /// The channel's own handle of the file (Telegram: `file_id`), or the text of what has no bytes
+    /// (a location's coordinates, a contact's number).
+    pub reference: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime: Option<String>,
+    /// In bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// What a message answers, as far as the channel says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Quote {
+    /// The channel's own id of the quoted message.
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The beginning of the quoted text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// One message that a person sent to a bot and that the link's access rules let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbound {
+    pub account: AccountId,
+    pub bot: BotId,
+    pub link: LinkId,
+    pub channel: Channel,
+    /// Names the message however often the channel repeats it.
+    pub message: MessageId,
+    /// Which conversation it belongs to. Set at the door, from the bot's scope.
+    pub session: SessionKey,
+    /// Where it was written, and so where the answer goes.
+    pub address: Address,
+    pub sender: Sender,
+    /// Text or caption; may be empty when there are attachments.
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
+    /// When the person wrote it, by the channel's clock.
+    pub sent_at: Timestamp,
+    /// When the door had it, by ours.
+    pub received_at: Timestamp,
+}
+
+/// Names one thing to be sent: it is the deduplication id in `outbound.fifo` and the key of the
+/// delivery's record, so that the same reply is not sent twice however often it is queued.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OutboundId(String);
+
+impl OutboundId {
+    /// Part `part` (from 0) of what a turn says.
+    pub fn reply(turn: TurnId, part: u32) -> OutboundId {
+        OutboundId(format!("{turn}.{part}"))
+    }
+
+    /// A notice about a message that is not a turn's reply (a greeting, a pairing code, an apology).
+    pub fn notice(kind: &'static str, message: &MessageId) -> OutboundId {
+        OutboundId(format!("{kind}.{message}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OutboundId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One reply or notice on its way to a chat. Its text is Markdown; delivery renders the channel's
+/// dialect and splits it to the channel's limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbound {
+    pub id: OutboundId,
+    pub account: AccountId,
+    pub bot: BotId,
+    pub link: LinkId,
+    pub channel: Channel,
+    pub address: Address,
+    /// Markdown.
+    pub text: String,
+    pub created_at: Timestamp,
+}
+
+impl Outbound {
+    /// The message group in `outbound.fifo`: what is said in one chat keeps its order.
+    pub fn group(&self) -> String {
+        format!("{}/{}", self.link, self.address.chat)
+    }
+}

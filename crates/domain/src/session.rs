@@ -1,0 +1,206 @@
+//! Session keys: which conversation a message belongs to, in OpenClaw's words.
+//!
+//! | chat | scope | key |
+//! | --- | --- | --- |
+//! | direct | `main` | `agent:main:main` |
+//! | direct | `per-peer` | `agent:main:direct:555` |
+//! | direct | `per-channel-peer` | `agent:main:telegram:direct:555` |
+//! | direct | `per-account-channel-peer` | `agent:main:telegram:<link>:direct:555` |
+//! | group | any | `agent:main:telegram:group:-100[:topic:7]` |
+//! | room | any | `agent:main:slack:channel:c1[:thread:9]` |
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Channel, ChatKind};
+use crate::{Inbound, LinkId};
+
+/// The longest key that is taken, in bytes: it is part of a DynamoDB partition key and of an SQS
+/// message group.
+pub const MAX_SESSION_KEY: usize = 512;
+
+/// How a bot's direct chats share sessions (OpenClaw's `session.dmScope`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionScope {
+    /// All direct chats of the bot are one conversation.
+    #[default]
+    Main,
+    /// One conversation per person, whatever the channel.
+    PerPeer,
+    /// One per person and channel.
+    PerChannelPeer,
+    /// One per person, channel and link.
+    PerAccountChannelPeer,
+}
+
+/// Names one session of a bot.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionKey(String);
+
+/// A text that cannot be a session key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a session key: it should look like `agent:main:main` or `agent:main:telegram:direct:555`, \
+     at most {MAX_SESSION_KEY} bytes, without spaces or control characters"
+)]
+pub struct ParseSessionKeyError(String);
+
+impl SessionKey {
+    /// The bot's own conversation, which direct chats share by default.
+    pub fn main(agent: &str) -> SessionKey {
+        SessionKey(format!("agent:{}:main", segment(agent)))
+    }
+
+    /// The session that an inbound message belongs to.
+    pub fn of(agent: &str, scope: SessionScope, inbound: &Inbound) -> SessionKey {
+        let chat = &inbound.address;
+        Self::of_chat(
+            agent,
+            scope,
+            inbound.channel,
+            inbound.link,
+            chat.kind,
+            &chat.chat,
+            chat.thread.as_deref(),
+            &inbound.sender.id,
+        )
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one argument per part of the key")]
+    fn of_chat(
+        agent: &str,
+        scope: SessionScope,
+        channel: Channel,
+        link: LinkId,
+        kind: ChatKind,
+        chat: &str,
+        thread: Option<&str>,
+        sender: &str,
+    ) -> SessionKey {
+        let agent = segment(agent);
+        let key = match kind {
+            ChatKind::Direct => match scope {
+                SessionScope::Main => format!("agent:{agent}:main"),
+                SessionScope::PerPeer => format!("agent:{agent}:direct:{}", segment(sender)),
+                SessionScope::PerChannelPeer => format!("agent:{agent}:{channel}:direct:{}", segment(sender)),
+                SessionScope::PerAccountChannelPeer => {
+                    format!("agent:{agent}:{channel}:{}:direct:{}", segment(&link.to_string()), segment(sender))
+                }
+            },
+            ChatKind::Group => match thread {
+                Some(topic) => format!("agent:{agent}:{channel}:group:{}:topic:{}", segment(chat), segment(topic)),
+                None => format!("agent:{agent}:{channel}:group:{}", segment(chat)),
+            },
+            ChatKind::Room => match thread {
+                Some(thread) => format!("agent:{agent}:{channel}:channel:{}:thread:{}", segment(chat), segment(thread)),
+                None => format!("agent:{agent}:{channel}:channel:{}", segment(chat)),
+            },
+        };
+        SessionKey(key)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One segment of a key: lower case as OpenClaw writes them, nothing that could be taken for a
+/// separator, and short enough that a whole key stays within [`MAX_SESSION_KEY`].
+fn segment(text: &str) -> String {
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() || c.is_whitespace() || c == ':' || c == '#' { '-' } else { c })
+        .flat_map(char::to_lowercase)
+        .collect();
+    let mut end = clean.len().min(96);
+    while !clean.is_char_boundary(end) {
+        end -= 1;
+    }
+    clean[..end].to_owned()
+}
+
+impl FromStr for SessionKey {
+    type Err = ParseSessionKeyError;
+
+    fn from_str(text: &str) -> Result<SessionKey, ParseSessionKeyError> {
+        let fits = text.len() <= MAX_SESSION_KEY
+            && text.starts_with("agent:")
+            && text.split(':').count() >= 3
+            && text.split(':').all(|part| !part.is_empty())
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '#');
+        if fits { Ok(SessionKey(text.to_owned())) } else { Err(ParseSessionKeyError(text.chars().take(80).collect())) }
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = ParseSessionKeyError;
+
+    fn try_from(text: String) -> Result<SessionKey, ParseSessionKeyError> {
+        text.parse()
+    }
+}
+
+impl From<SessionKey> for String {
+    fn from(key: SessionKey) -> String {
+        key.0
+    }
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    fn key(scope: SessionScope, kind: ChatKind, chat: &str, thread: Option<&str>, sender: &str) -> String {
+        let link = LinkId::from_parts(Timestamp::from_millis(0), 7);
+        SessionKey::of_chat("main", scope, Channel::Telegram, link, kind, chat, thread, sender).to_string()
+    }
+
+    #[test]
+    fn keys_are_written_as_openclaw_writes_them() {
+        use SessionScope::*;
+        assert_eq!(key(Main, ChatKind::Direct, "555", None, "555"), "agent:main:main");
+        assert_eq!(key(PerPeer, ChatKind::Direct, "555", None, "555"), "agent:main:direct:555");
+        assert_eq!(key(PerChannelPeer, ChatKind::Direct, "555", None, "555"), "agent:main:telegram:direct:555");
+        assert_eq!(
+            key(PerAccountChannelPeer, ChatKind::Direct, "555", None, "555"),
+            "agent:main:telegram:link_00000000000000000000000007:direct:555"
+        );
+        assert_eq!(key(Main, ChatKind::Group, "-100", Some("7"), "555"), "agent:main:telegram:group:-100:topic:7");
+        assert_eq!(key(Main, ChatKind::Room, "C1", Some("9"), "555"), "agent:main:telegram:channel:c1:thread:9");
+    }
+
+    #[test]
+    fn a_strange_peer_can_not_reach_another_session() {
+        assert_eq!(
+            key(SessionScope::PerPeer, ChatKind::Direct, "x", None, "a:direct:b #\n"),
+            "agent:main:direct:a-direct-b---"
+        );
+        let long = "é".repeat(4000);
+        assert!(key(SessionScope::PerPeer, ChatKind::Direct, "x", None, &long).len() <= MAX_SESSION_KEY);
+    }
+
+    #[test]
+    fn only_keys_parse() {
+        assert!("agent:main:main".parse::<SessionKey>().is_ok());
+        for bad in ["", "main", "agent:", "agent::main", "agent:main:a b", "agent:main:a#b"] {
+            assert!(bad.parse::<SessionKey>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+use super::*;
+use crate::entry::Usage;
+use crate::message::{ChatKind, Sender};
+use crate::{AccountId, BotId, Channel, EntryId, SessionKey};
+
+/// Plays a worker that never crashes: it performs what `decide` says, and notes it in one line each.
+struct Worker {
+    head: Head,
+    entries: Vec<Entry>,
+    turn: Option<ActiveTurn>,
+    waiting: Vec<Inbound>,
+    mode: QueueMode,
+    out_of_time: bool,
+    turns: u128,
+    trace: Vec<String>,
+}
+
+struct Rules;
+
+impl ToolRules for Rules {
+    fn may_repeat(&self, tool: &str) -> bool {
+        tool != "pay"
+    }
+}
+
+fn turn_id(n: u128) -> TurnId {
+    TurnId::from_parts(Timestamp::default(), n)
+}
+
+fn message(n: u32) -> Inbound {
+    let link = LinkId::from_parts(Timestamp::default(), 1);
+    Inbound {
+        account: AccountId::from_parts(Timestamp::default(), 1),
+        bot: BotId::from_parts(Timestamp::default(), 1),
+        link,
+        channel: Channel::Telegram,
+        message: MessageId::of(link, &n.to_string()),
+        session: SessionKey::main("main"),
+        address: Address { kind: ChatKind::Direct, chat: "5".into(), thread: None, reply_to: Some(n.to_string()) },
+        sender: Sender { id: "5".into(), name: None, username: None },
+        text: format!("message {n}"),
+        attachments: vec![],
+        quote: None,
+        sent_at: Timestamp::default(),
+        received_at: Timestamp::default(),
+    }
+}
+
+fn says(text: &str) -> Event {
+    Event::Answered(Answer { text: text.into(), model: "test/one".into(), usage: Usage::default(), tool_calls: vec![] })
+}
+
+fn calls(tools: &[&str]) -> Event {
+    let tool_calls = tools
+        .iter()
+        .enumerate()
+        .map(|(i, name)| ToolCall { id: format!("c{i}-{name}"), name: (*name).into(), arguments: "{}".into() })
+        .collect();
+    Event::Answered(Answer { text: String::new(), tool_calls, model: "test/one".into(), usage: Usage::default() })
+}
+
+impl Worker {
+    fn with(waiting: &[u32]) -> Worker {
+        Worker {
+            head: Head::default(),
+            entries: vec![],
+            turn: None,
+            waiting: waiting.iter().copied().map(message).collect(),
+            mode: QueueMode::Steer,
+            out_of_time: false,
+            turns: 0,
+            trace: vec![],
+        }
+    }
+
+    /// What is left when the process dies: the committed part.
+    fn crash(mut self, redelivered: &[u32]) -> Worker {
+        self.entries.retain(|entry| entry.seq < self.head.next_seq);
+        self.turn = None;
+        self.waiting = redelivered.iter().copied().map(message).collect();
+        self.trace.push("-- crash".into());
+        self
+    }
+
+    /// Performs everything up to the next call of a model or tool, or the end.
+    fn step(&mut self, event: Event) -> &mut Worker {
+        let mut event = Some(event);
+        while let Some(now) = event.take() {
+            let view = View {
+                head: &self.head,
+                entries: &self.entries,
+                turn: self.turn.as_ref(),
+                waiting: &self.waiting,
+                mode: self.mode,
+                next_turn: turn_id(self.turns + 1),
+                now: Timestamp::default(),
+                out_of_time: self.out_of_time,
+            };
+            for action in decide(&view, &Rules, now) {
+                if let Some(next) = self.perform(action) {
+                    event = Some(next);
+                }
+            }
+        }
+        self
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Skip { message, resend } => {
+                self.waiting.retain(|inbound| inbound.message != message);
+                self.trace.push(format!("skip, resend {}", resend.is_some()));
+            }
+            Action::Append { turn, body } => {
+                let line = match &body {
+                    EntryBody::User(user) => {
+                        self.waiting.retain(|inbound| inbound.message != user.message);
+                        format!("append user {:?}", user.text)
+                    }
+                    EntryBody::Assistant(answer) => {
+                        format!("append assistant {:?} +{} calls", answer.text, answer.tool_calls.len())
+                    }
+                    EntryBody::ToolResult(result) => format!("append result {} {:?}", result.name, result.outcome),
+                    EntryBody::Failed { text, .. } => format!("append failed {text:?}"),
+                };
+                self.trace.push(line);
+                let seq = self.entries.len() as u64;
+                let id = EntryId::from_parts(Timestamp::default(), u128::from(seq));
+                self.entries.push(Entry { seq, id, turn, at: Timestamp::default(), body });
+            }
+            Action::Commit { turn, outbox } => {
+                self.head.version += 1;
+                self.head.next_seq = self.entries.len() as u64;
+                self.head.turn.clone_from(&turn);
+                let outbox: Vec<String> =
+                    outbox.iter().map(|out| format!("{:?} to {:?}", out.text, out.address.reply_to)).collect();
+                self.trace.push(format!("commit, turn open {}, outbox {outbox:?}", turn.is_some()));
+                self.turn = turn;
+                return Some(Event::Committed);
+            }
+            Action::CallModel { turn, tools } => {
+                self.turns = self.turns.max(turn.id.to_string().bytes().last().map_or(0, |b| u128::from(b - b'0')));
+                self.turn = Some(turn);
+                self.trace.push(format!("call model, tools {tools}"));
+            }
+            Action::RunTools { turn, calls } => {
+                self.turn = Some(turn);
+                let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
+                self.trace.push(format!("run {names:?}"));
+            }
+            Action::Requeue { .. } => self.trace.push("requeue".into()),
+            Action::Finish => self.trace.push("finish".into()),
+        }
+        None
+    }
+
+    fn ran(&mut self, names: &[(&str, &str)]) -> &mut Worker {
+        let results = names
+            .iter()
+            .map(|(call, name)| ToolResult {
+                call: (*call).into(),
+                name: (*name).into(),
+                outcome: ToolOutcome::Ok,
+                text: "ok".into(),
+            })
+            .collect();
+        self.step(Event::ToolsRan(results))
+    }
+
+    fn history(&self) -> String {
+        self.trace.join("\n")
+    }
+}
+
+#[test]
+fn a_simple_turn_commits_once() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(says("hello"));
+    insta::assert_snapshot!(worker.history(), @r#"
+    append user "message 1"
+    call model, tools true
+    append assistant "hello" +0 calls
+    commit, turn open false, outbox ["\"hello\" to Some(\"1\")"]
+    finish
+    "#);
+}
+
+#[test]
+fn tools_run_after_the_commit_that_names_them_and_once_each() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(calls(&["look", "read", "pay", "look"]));
+    worker.ran(&[("c0-look", "look"), ("c1-read", "read")]).ran(&[("c2-pay", "pay")]).ran(&[("c3-look", "look")]);
+    worker.step(says("done"));
+    insta::assert_snapshot!(worker.history(), @r#"
+    append user "message 1"
+    call model, tools true
+    append assistant "" +4 calls
+    commit, turn open true, outbox []
+    run ["look", "read"]
+    append result look Ok
+    append result read Ok
+    commit, turn open true, outbox []
+    run ["pay"]
+    append result pay Ok
+    commit, turn open true, outbox []
+    run ["look"]
+    append result look Ok
+    commit, turn open true, outbox []
+    call model, tools true
+    append assistant "done" +0 calls
+    commit, turn open false, outbox ["\"done\" to Some(\"1\")"]
+    finish
+    "#);
+}
+
+#[test]
+fn a_crash_in_a_tool_that_must_not_repeat_is_told_to_the_model() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(calls(&["pay", "pay"]));
+    let mut worker = worker.crash(&[1]);
+    worker.step(Event::Loaded).ran(&[("c1-pay", "pay")]).step(says("careful"));
+    let trace = worker.history();
+    insta::assert_snapshot!(trace.split_once("-- crash").expect("it crashed").1, @r#"
+
+    append result pay Unknown
+    commit, turn open true, outbox []
+    run ["pay"]
+    append result pay Ok
+    commit, turn open true, outbox []
+    skip, resend false
+    call model, tools true
+    append assistant "careful" +0 calls
+    commit, turn open false, outbox ["\"careful\" to Some(\"1\")"]
+    finish
+    "#);
+}
+
+#[test]
+fn a_message_that_was_answered_is_skipped_and_its_outbox_queued_again() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(says("hello"));
+    let mut worker = worker.crash(&[1, 2]);
+    worker.step(Event::Loaded).step(says("two"));
+    let trace = worker.history();
+    insta::assert_snapshot!(trace.split_once("-- crash").expect("it crashed").1, @r#"
+
+    skip, resend true
+    append user "message 2"
+    call model, tools true
+    append assistant "two" +0 calls
+    commit, turn open false, outbox ["\"two\" to Some(\"2\")"]
+    finish
+    "#);
+}
+
+#[test]
+fn a_failed_message_can_be_asked_again_even_after_others_were_answered() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(Event::ModelFailed { text: "sorry".into(), detail: "500".into() });
+    let mut worker = worker.crash(&[2]);
+    worker.step(Event::Loaded).step(says("two"));
+    let mut worker = worker.crash(&[1]);
+    worker.step(Event::Loaded).step(says("one"));
+    let trace = worker.history();
+    insta::assert_snapshot!(trace.rsplit_once("-- crash").expect("it crashed").1, @r#"
+
+    append user "message 1"
+    call model, tools true
+    append assistant "one" +0 calls
+    commit, turn open false, outbox ["\"one\" to Some(\"1\")"]
+    finish
+    "#);
+}
+
+#[test]
+fn modes_differ_in_what_becomes_of_a_second_message() {
+    let history = |mode| {
+        let mut worker = Worker::with(&[1, 2]);
+        worker.mode = mode;
+        worker.step(Event::Loaded).step(calls(&["look"])).ran(&[("c0-look", "look")]).step(says("a"));
+        worker.history()
+    };
+    let steer = history(QueueMode::Steer);
+    assert!(
+        steer.contains(
+            "append result look Ok\ncommit, turn open true, outbox []\nappend user \"message 2\"\ncall model"
+        ),
+        "{steer}"
+    );
+    assert!(steer.contains("to Some(\\\"2\\\")"), "one reply, to the last message: {steer}");
+    let followup = history(QueueMode::Followup);
+    assert!(followup.ends_with("append user \"message 2\"\ncall model, tools true"), "{followup}");
+    let collect = history(QueueMode::Collect);
+    assert!(collect.starts_with("append user \"message 1\"\nappend user \"message 2\"\ncall model"), "{collect}");
+}
+
+#[test]
+fn a_worker_without_time_commits_and_hands_over() {
+    let mut worker = Worker::with(&[1]);
+    worker.out_of_time = true;
+    worker.step(Event::Loaded);
+    insta::assert_snapshot!(worker.history(), @r#"
+    append user "message 1"
+    commit, turn open true, outbox []
+    requeue
+    finish
+    "#);
+    let mut worker = worker.crash(&[]);
+    worker.out_of_time = false;
+    worker.step(Event::Loaded).step(says("late"));
+    assert!(worker.history().ends_with("outbox [\"\\\"late\\\" to Some(\\\"1\\\")\"]\nfinish"), "{}", worker.history());
+}
+
+#[test]
+fn the_last_step_is_made_without_tools_and_ends_the_turn() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded);
+    for _ in 0..MAX_STEPS {
+        worker.step(calls(&["look"]));
+        if worker.turn.is_some() {
+            worker.ran(&[("c0-look", "look")]);
+        }
+    }
+    let trace = worker.history();
+    assert_eq!(trace.matches("call model, tools false").count(), 1);
+    assert!(trace.contains("I stopped after"), "{trace}");
+    assert!(worker.head.turn.is_none());
+}
+
+#[test]
+fn silence_is_committed_and_not_sent() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(says(" NO_REPLY\n"));
+    assert!(worker.history().contains("outbox []"), "{}", worker.history());
+}
