@@ -1,0 +1,179 @@
+//! Every key of the table and the bucket, in one place.
+//!
+//! | record | `pk` | `sk` |
+//! | --- | --- | --- |
+//! | account | `acct_…` | `account` |
+//! | bot | `acct_…` | `bot#bot_…` |
+//! | a bot's name is taken | `acct_…` | `botname#<lower case>` |
+//! | link | `acct_…` | `link#bot_…#link_…` |
+//! | pairing request, expires | `acct_…` | `pairing#link_…#<sender>` |
+//! | paired sender | `acct_…` | `paired#link_…#<sender>` |
+//! | API key, for lists | `acct_…` | `key#key_…` |
+//! | session, for lists | `acct_…` | `session#bot_…#<session key>` |
+//! | dead letter | `acct_…` | `dead#dead_…` |
+//! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
+//! | session head | the same | `head` |
+//! | message mark, expires after 7 days | the same | `m#msg_…` |
+//! | outbox and delivery record, expires | `acct_…#bot_…#o#<outbound id>` | `out` |
+//! | webhook route | `route#link_…` | `route` |
+//! | API key, by hash | `key#<sha256>` | `key` |
+//!
+//! `e#…` sorts before `head`: one backward query from `head` reads the head and the end of the log.
+//! Partition keys of an account's records begin with its id, so that an IAM policy on
+//! `dynamodb:LeadingKeys` can fence it. The index `due` holds the rows that wait for something, by
+//! `due_pk` (kind and shard) and `due_sk` (when).
+//!
+//! | object | key |
+//! | --- | --- |
+//! | a bot's workspace file | `acct_…/bot_…/workspace/<name>` |
+
+use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MessageId, OutboundId, SessionKey};
+
+/// How many partitions of the index `due` share the outbox.
+pub const OUTBOX_SHARDS: u32 = 4;
+
+/// A row's partition and sort key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+fn in_account(account: AccountId, sk: String) -> Key {
+    Key { pk: account.to_string(), sk }
+}
+
+pub(crate) fn account(account: AccountId) -> Key {
+    in_account(account, "account".to_owned())
+}
+
+pub(crate) const BOT_PREFIX: &str = "bot#";
+
+pub(crate) fn bot(account: AccountId, bot: BotId) -> Key {
+    in_account(account, format!("{BOT_PREFIX}{bot}"))
+}
+
+pub(crate) fn bot_name(account: AccountId, name: &str) -> Key {
+    in_account(account, format!("botname#{}", name.to_lowercase()))
+}
+
+pub(crate) fn link_prefix(bot: BotId) -> String {
+    format!("link#{bot}#")
+}
+
+pub(crate) fn link(account: AccountId, bot: BotId, link: LinkId) -> Key {
+    in_account(account, format!("{}{link}", link_prefix(bot)))
+}
+
+pub(crate) fn pairing_prefix(link: LinkId) -> String {
+    format!("pairing#{link}#")
+}
+
+pub(crate) fn pairing(account: AccountId, link: LinkId, sender: &str) -> Key {
+    in_account(account, format!("{}{sender}", pairing_prefix(link)))
+}
+
+pub(crate) fn paired_prefix(link: LinkId) -> String {
+    format!("paired#{link}#")
+}
+
+pub(crate) fn paired(account: AccountId, link: LinkId, sender: &str) -> Key {
+    in_account(account, format!("{}{sender}", paired_prefix(link)))
+}
+
+pub(crate) const API_KEY_PREFIX: &str = "key#";
+
+pub(crate) fn api_key(account: AccountId, key: KeyId) -> Key {
+    in_account(account, format!("{API_KEY_PREFIX}{key}"))
+}
+
+pub(crate) fn api_key_by_hash(sha256: &str) -> Key {
+    Key { pk: format!("key#{sha256}"), sk: "key".to_owned() }
+}
+
+pub(crate) fn route(link: LinkId) -> Key {
+    Key { pk: format!("route#{link}"), sk: "route".to_owned() }
+}
+
+pub(crate) fn session_row_prefix(bot: BotId) -> String {
+    format!("session#{bot}#")
+}
+
+pub(crate) fn session_row(account: AccountId, bot: BotId, session: &SessionKey) -> Key {
+    in_account(account, format!("{}{session}", session_row_prefix(bot)))
+}
+
+pub(crate) const DEAD_LETTER_PREFIX: &str = "dead#";
+
+pub(crate) fn dead_letter(account: AccountId, id: DeadLetterId) -> Key {
+    in_account(account, format!("{DEAD_LETTER_PREFIX}{id}"))
+}
+
+pub(crate) fn session_pk(account: AccountId, bot: BotId, session: &SessionKey) -> String {
+    format!("{account}#{bot}#s#{session}")
+}
+
+pub(crate) const HEAD: &str = "head";
+
+pub(crate) fn entries_sk(first_seq: u64) -> String {
+    format!("e#{first_seq:012}")
+}
+
+pub(crate) fn mark_sk(message: &MessageId) -> String {
+    format!("m#{message}")
+}
+
+pub(crate) fn outbox(account: AccountId, bot: BotId, id: &OutboundId) -> Key {
+    Key { pk: format!("{account}#{bot}#o#{id}"), sk: "out".to_owned() }
+}
+
+pub(crate) fn outbox_due_pk(shard: u32) -> String {
+    format!("outbox#{shard}")
+}
+
+/// Which partition of the index an outbox row waits in.
+pub(crate) fn outbox_shard(id: &OutboundId) -> u32 {
+    id.as_str().bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % OUTBOX_SHARDS
+}
+
+pub(crate) fn workspace_prefix(account: AccountId, bot: BotId) -> String {
+    format!("{account}/{bot}/workspace/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Timestamp, TurnId};
+
+    #[test]
+    fn the_head_sorts_after_the_log_and_before_the_marks() {
+        let message = MessageId::of(LinkId::from_parts(Timestamp::default(), 1), "1");
+        assert!(entries_sk(u64::from(u32::MAX)).as_str() < HEAD && HEAD < mark_sk(&message).as_str());
+        assert!(entries_sk(9) < entries_sk(10));
+    }
+
+    #[test]
+    fn an_accounts_keys_begin_with_its_id() {
+        let at = Timestamp::default();
+        let (acct, bot_id, link_id) =
+            (AccountId::from_parts(at, 1), BotId::from_parts(at, 2), LinkId::from_parts(at, 3));
+        let out = OutboundId::reply(TurnId::from_parts(at, 4), 0);
+        let session = SessionKey::main("main");
+        let keys = [
+            account(acct).pk,
+            bot(acct, bot_id).pk,
+            bot_name(acct, "x").pk,
+            link(acct, bot_id, link_id).pk,
+            pairing(acct, link_id, "5").pk,
+            paired(acct, link_id, "5").pk,
+            api_key(acct, KeyId::from_parts(at, 5)).pk,
+            session_row(acct, bot_id, &session).pk,
+            dead_letter(acct, DeadLetterId::from_parts(at, 6)).pk,
+            session_pk(acct, bot_id, &session),
+            outbox(acct, bot_id, &out).pk,
+        ];
+        for key in keys {
+            assert!(key == acct.to_string() || key.starts_with(&format!("{acct}#")), "{key}");
+        }
+    }
+}
