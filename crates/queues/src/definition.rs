@@ -1,0 +1,65 @@
+//! The queues, as `template.yaml` states them: the local mode creates them from here, and a test compares the two.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+
+/// One queue. All are FIFO and deduplicate by the id that the sender gives.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueDefinition {
+    /// The name behind the stack's prefix.
+    pub name: &'static str,
+    /// Its logical id in `template.yaml`.
+    pub resource: &'static str,
+    /// For how many seconds a received task is hidden from other workers: its function's time-out and a
+    /// little, so that the task of a worker that died is soon taken up again.
+    pub visibility_secs: u32,
+    pub retention_secs: u32,
+    /// The dead-letter queue, and after how many receives a task goes there.
+    pub redrive: Option<(&'static str, u32)>,
+}
+
+const DAY: u32 = 24 * 3600;
+
+/// Dead-letter queues stand before the queues that they serve.
+pub const QUEUES: [QueueDefinition; 4] = [
+    QueueDefinition {
+        name: "turns-dlq.fifo",
+        resource: "TurnsDeadLetterQueue",
+        visibility_secs: 30,
+        retention_secs: 14 * DAY,
+        redrive: None,
+    },
+    QueueDefinition {
+        name: "outbound-dlq.fifo",
+        resource: "OutboundDeadLetterQueue",
+        visibility_secs: 30,
+        retention_secs: 14 * DAY,
+        redrive: None,
+    },
+    QueueDefinition {
+        name: "turns.fifo",
+        resource: "TurnsQueue",
+        visibility_secs: 200,
+        retention_secs: 4 * DAY,
+        redrive: Some(("turns-dlq.fifo", 5)),
+    },
+    QueueDefinition {
+        name: "outbound.fifo",
+        resource: "OutboundQueue",
+        visibility_secs: 70,
+        retention_secs: 4 * DAY,
+        redrive: Some(("outbound-dlq.fifo", 8)),
+    },
+];
+
+impl QueueDefinition {
+    pub(crate) fn attributes(&self) -> HashMap<QueueAttributeName, String> {
+        HashMap::from([
+            (QueueAttributeName::FifoQueue, "true".to_owned()),
+            (QueueAttributeName::ContentBasedDeduplication, "false".to_owned()),
+            (QueueAttributeName::VisibilityTimeout, self.visibility_secs.to_string()),
+            (QueueAttributeName::MessageRetentionPeriod, self.retention_secs.to_string()),
+        ])
+    }
+}
