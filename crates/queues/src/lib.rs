@@ -154,13 +154,23 @@ impl Queues {
         Ok(())
     }
 
-    /// Puts a message's body into the dead-letter queue of `queue`, with the reason.
-    pub async fn bury(&self, queue: Queue, record: &Record, reason: &str) -> Result<(), QueueError> {
+    /// Puts a task into the dead-letter queue of its queue, with the reason. Doing so again with the same
+    /// `id` within five minutes changes nothing.
+    pub async fn bury(&self, task: &Task, id: &str, reason: &str) -> Result<(), QueueError> {
+        self.bury_body(queue_of(task), &task.to_body(), &group(task), id, reason).await
+    }
+
+    /// Puts a body that is not a task of this build into the dead-letter queue of `queue`, with the reason.
+    pub async fn bury_record(&self, queue: Queue, record: &Record, reason: &str) -> Result<(), QueueError> {
+        self.bury_body(queue, &record.body, &record.group, &record.id, reason).await
+    }
+
+    async fn bury_body(&self, queue: Queue, body: &str, group: &str, id: &str, reason: &str) -> Result<(), QueueError> {
         let value = MessageAttributeValue::builder().data_type("String").string_value(truncate(reason, 2000));
         let value = value.build().map_err(|e| failed("describe a dead letter", &e))?;
         let request = self.sqs.send_message().queue_url(self.url(queue.dead_letters()));
-        let request = request.message_group_id(sqs_id(&record.group)).message_deduplication_id(sqs_id(&record.id));
-        let request = request.message_attributes(REASON, value).message_body(&record.body);
+        let request = request.message_group_id(sqs_id(group)).message_deduplication_id(sqs_id(id));
+        let request = request.message_attributes(REASON, value).message_body(body);
         request.send().await.map_err(|e| failed("queue a dead letter", &e))?;
         Ok(())
     }

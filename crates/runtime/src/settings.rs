@@ -1,6 +1,7 @@
 //! Settings of a deployment, from environment variables.
 
 use std::env;
+use std::time::Duration;
 
 use queues::QueueUrls;
 
@@ -24,7 +25,12 @@ pub struct Settings {
     pub fetch_allow: Vec<String>,
     /// `LOWTIDE_PRIVATE_MODELS=1`: a bot's model may be on a private address.
     pub private_models: bool,
+    /// `LOWTIDE_MODEL_TIMEOUT_SECS`: how long one step waits for its model, repetitions included.
+    pub model_timeout: Duration,
 }
+
+/// A turn function lives for 180 s: a step that waits this long for its model still leaves time to commit.
+const MODEL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where Telegram's Bot API is.
 pub const TELEGRAM_API_BASE: &str = "https://api.telegram.org";
@@ -59,6 +65,9 @@ impl Settings {
                 .map(|list| list.split(',').map(|pair| pair.trim().to_owned()).collect())
                 .unwrap_or_default(),
             private_models: optional("LOWTIDE_PRIVATE_MODELS").is_some_and(|value| value == "1"),
+            model_timeout: optional("LOWTIDE_MODEL_TIMEOUT_SECS")
+                .and_then(|secs| secs.parse().ok())
+                .map_or(MODEL_TIMEOUT, Duration::from_secs),
             ..Settings::default()
         }
     }

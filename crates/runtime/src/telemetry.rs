@@ -12,7 +12,7 @@ pub enum LogFormat {
 /// `tracing`'s `EnvFilter`). Later calls do nothing.
 pub fn init_telemetry(format: LogFormat) {
     let filter = EnvFilter::try_from_env("LOWTIDE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,aws_smithy_runtime=warn,aws_config=warn,dynoxide=warn,lambda_runtime=warn")
+        EnvFilter::new("info,aws_smithy_runtime=warn,aws_config=warn,dynoxide=warn,lambda_runtime=warn,s3s=off")
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // The error only says that logging has been started already.

@@ -3,15 +3,17 @@
 use std::error::Error;
 use std::fmt;
 
+use domain::MessageId;
+
 /// Why a read or write did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The record changed since it was read, or exists already: read it again and decide anew.
     #[error("{0}")]
     Conflict(&'static str),
-    /// A message in the commit was taken in by an earlier commit.
-    #[error("the message was taken in before")]
-    AlreadyTaken,
+    /// These messages of the commit were taken in by an earlier commit.
+    #[error("{} of the messages were taken in before", .0.len())]
+    AlreadyTaken(Vec<MessageId>),
     /// A record or secret cannot be read: somebody has to look. Trying again does not help.
     #[error("{0}")]
     Corrupt(String),

@@ -117,7 +117,10 @@ impl AccountStore<'_> {
         }
         match self.store.transact(actions).await? {
             Ok(()) => Ok(()),
-            Err(failed) if failed.iter().all(|index| marks.contains(index)) => Err(StoreError::AlreadyTaken),
+            Err(failed) if failed.iter().all(|index| marks.contains(index)) => {
+                let taken = failed.into_iter().filter_map(|index| commit.marks.get(index - first_mark).cloned());
+                Err(StoreError::AlreadyTaken(taken.collect()))
+            }
             Err(_) => Err(StoreError::Conflict("somebody else committed to this session meanwhile")),
         }
     }

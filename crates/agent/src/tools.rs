@@ -1,0 +1,172 @@
+//! Tools: what the model may have done for it.
+//!
+//! A tool is a module with a description, an argument struct and a function. [`Toolbox`] lists the
+//! descriptions and finds the function by name.
+
+mod current_time;
+mod web_fetch;
+
+use domain::turn::ToolRules;
+use domain::{Timestamp, ToolCall, ToolOutcome, ToolResult};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::AgentError;
+use crate::egress::Guard;
+use web_fetch::WebFetch;
+
+pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
+
+/// What a model is told about a tool, and the engine.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    pub name: &'static str,
+    /// For the model: what it does and when to use it.
+    pub description: &'static str,
+    /// JSON schema of the arguments: one flat object, without what strict modes refuse.
+    pub parameters: Value,
+    /// Whether it may be run again when it is not known how it ended.
+    pub may_repeat: bool,
+}
+
+/// What a tool may know of the turn that it runs in.
+#[derive(Clone, Debug)]
+pub struct ToolContext {
+    pub now: Timestamp,
+    /// The bot's, an IANA name.
+    pub time_zone: String,
+}
+
+/// How a tool fails.
+#[derive(Debug, thiserror::Error)]
+enum ToolError {
+    /// The model can do something about it: other arguments, another way.
+    #[error("{0}")]
+    RespondToModel(String),
+    /// Our own fault. The model is told only that it happened; the owner reads the rest in the logs.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// All tools, ready to run.
+#[derive(Debug)]
+pub struct Toolbox {
+    tools: Vec<Tool>,
+    web_fetch: WebFetch,
+}
+
+impl Toolbox {
+    pub(crate) fn new(fetch_allow: &[String]) -> Result<Toolbox, AgentError> {
+        let tools = vec![current_time::describe(), web_fetch::describe()];
+        Ok(Toolbox { tools, web_fetch: WebFetch::new(Guard::new(fetch_allow)?)? })
+    }
+
+    /// The descriptions of all tools, in the order in which models are told of them.
+    pub fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
+    fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    pub(crate) async fn run(&self, call: &ToolCall, context: &ToolContext) -> ToolResult {
+        let (outcome, text) = match self.dispatch(call, context).await {
+            Ok(text) => (ToolOutcome::Ok, text),
+            Err(ToolError::RespondToModel(text)) => (ToolOutcome::Error, text),
+            Err(ToolError::Fatal(detail)) => {
+                tracing::error!(tool = call.name, call = call.id, detail, "A tool failed by our own fault");
+                let text = "The tool failed for a reason that has nothing to do with its arguments. Go on without it.";
+                (ToolOutcome::Error, text.to_owned())
+            }
+        };
+        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text }
+    }
+
+    async fn dispatch(&self, call: &ToolCall, context: &ToolContext) -> Result<String, ToolError> {
+        let Some(tool) = self.tool(&call.name) else {
+            let names: Vec<&str> = self.tools.iter().map(|tool| tool.name).collect();
+            let text = format!("There is no tool `{}`; there are: {}.", call.name, names.join(", "));
+            return Err(ToolError::RespondToModel(text));
+        };
+        match tool.name {
+            current_time::NAME => current_time::run(&arguments(call, tool)?, context),
+            web_fetch::NAME => self.web_fetch.run(&arguments(call, tool)?).await,
+            unknown => Err(ToolError::Fatal(format!("`{unknown}` is described but cannot be run"))),
+        }
+    }
+}
+
+impl ToolRules for Toolbox {
+    /// A tool that does not exist only answers with an error, so it may be repeated.
+    fn may_repeat(&self, tool: &str) -> bool {
+        self.tool(tool).is_none_or(|tool| tool.may_repeat)
+    }
+}
+
+/// Reads a call's arguments. Models write nothing at all where they want no argument.
+fn arguments<T: DeserializeOwned>(call: &ToolCall, tool: &Tool) -> Result<T, ToolError> {
+    let json = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+    serde_json::from_str(json).map_err(|error| {
+        let what = if error.is_data() { "do not fit" } else { "are not JSON" };
+        ToolError::RespondToModel(format!("The arguments {what}: {error}; expected {}.", tool.parameters))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn toolbox() -> Toolbox {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Toolbox::new(&[]).unwrap()
+    }
+
+    async fn run(name: &str, arguments: &str) -> (ToolOutcome, String) {
+        let call = ToolCall { id: "call_1".into(), name: name.into(), arguments: arguments.into() };
+        let context = ToolContext { now: Timestamp::from_secs(1_795_356_000), time_zone: "Europe/Berlin".into() };
+        let result = toolbox().run(&call, &context).await;
+        assert_eq!((result.call.as_str(), result.name.as_str()), ("call_1", name));
+        (result.outcome, result.text)
+    }
+
+    #[tokio::test]
+    async fn what_a_model_gets_wrong_is_told_to_it() {
+        let (outcome, text) = run("shell", "{}").await;
+        assert_eq!(outcome, ToolOutcome::Error);
+        assert_eq!(text, "There is no tool `shell`; there are: current_time, web_fetch.");
+
+        let (outcome, text) = run("web_fetch", "{\"url\":").await;
+        assert_eq!(outcome, ToolOutcome::Error);
+        assert!(text.starts_with("The arguments are not JSON: EOF while parsing"), "{text}");
+        assert!(text.contains("expected {\"properties\":"), "{text}");
+
+        let (_, text) = run("web_fetch", "{}").await;
+        assert!(text.starts_with("The arguments do not fit: missing field `url`"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_time_is_told_in_any_zone() {
+        let time = async |arguments| run("current_time", arguments).await.1;
+        assert_eq!(time("").await, "2026-11-22T15:00:00+01:00, Sunday, Europe/Berlin");
+        assert_eq!(time("{\"zone\":\"Asia/Kolkata\"}").await, "2026-11-22T19:30:00+05:30, Sunday, Asia/Kolkata");
+        assert_eq!(
+            time("{\"zone\":\"kolkata\"}").await,
+            "There is no time zone `kolkata`; perhaps you mean Asia/Kolkata. Use an IANA name."
+        );
+        assert_eq!(
+            time("{\"zone\":\"Moon\"}").await,
+            "There is no time zone `Moon`. Use an IANA name, such as Europe/Berlin, America/New_York or UTC."
+        );
+    }
+
+    #[test]
+    fn every_description_can_be_run_and_repeated() {
+        let toolbox = toolbox();
+        for tool in toolbox.tools() {
+            assert!(toolbox.may_repeat(tool.name), "{}", tool.name);
+            assert_eq!(tool.parameters["type"], "object");
+        }
+        assert!(toolbox.may_repeat("no such tool"));
+    }
+}

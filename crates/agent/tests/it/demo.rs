@@ -1,0 +1,45 @@
+//! The demo model: a whole conversation without key and network.
+
+use agent::{AgentConfig, SET_MODEL_COMMAND, Secret};
+
+use crate::session::{Session, agent};
+
+#[tokio::test]
+async fn it_echoes_counts_and_uses_a_tool() {
+    let agent = agent(AgentConfig::default());
+    let key = Secret::new("");
+    let mut session = Session::default();
+
+    session.say("Hello\nbot");
+    let answer = agent.answer(&session.request(None, None, &key)).await.expect("an answer");
+    assert!(answer.text.contains("This is message 1 of our conversation"));
+    session.take(&agent, answer).await;
+
+    session.say("I like herons");
+    let answer = agent.answer(&session.request(Some("demo"), None, &key)).await.expect("an answer");
+    assert!(answer.text.contains(&SET_MODEL_COMMAND.replace("{bot}", "Heron")));
+    insta::assert_snapshot!(answer.text, @r#"
+    You said:
+
+    > I like herons
+
+    This is message 2 of our conversation. The one before was:
+
+    > Hello
+    > bot
+
+    I am the built-in demo model: I can only echo, and tell the time if you ask me "what time is it?". To give me a real model:
+
+    ```
+    lowtide bots model Heron openai/gpt-5.1 --api-key-env OPENAI_API_KEY
+    ```
+    "#);
+    session.take(&agent, answer).await;
+
+    session.say("What time is it?");
+    let answer = agent.answer(&session.request(None, None, &key)).await.expect("a tool call");
+    assert_eq!((answer.text.as_str(), answer.tool_calls.len()), ("", 1));
+    session.take(&agent, answer).await;
+    let answer = agent.answer(&session.request(None, None, &key)).await.expect("the time");
+    insta::assert_snapshot!(answer.text, @"I looked it up with the `current_time` tool: 2026-11-22T15:00:00+01:00, Sunday, Europe/Berlin");
+}

@@ -1,0 +1,7 @@
+//! The agent over real sockets: a scripted model that checks the protocol, and pages to fetch.
+
+mod demo;
+mod fetch;
+mod model;
+mod scripted_model;
+mod session;

@@ -1,0 +1,67 @@
+//! A session's log, written by hand.
+
+use agent::{Agent, AgentConfig, BotView, ModelRequest, Secret, Workspace};
+use domain::{
+    Answer, Channel, ChatKind, Entry, EntryBody, EntryId, LinkId, MessageId, Sender, Timestamp, ToolCall, ToolOutcome,
+    ToolResult, TurnId, UserMessage,
+};
+
+/// A Sunday afternoon in November 2026.
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_795_356_000);
+
+pub(crate) fn agent(config: AgentConfig) -> Agent {
+    // Only the first test of the process installs it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Agent::new(config).expect("an agent")
+}
+
+#[derive(Default)]
+pub(crate) struct Session {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) workspace: Workspace,
+}
+
+impl Session {
+    pub(crate) fn push(&mut self, body: EntryBody) {
+        let seq = self.entries.len() as u64;
+        let id = EntryId::from_parts(NOW, u128::from(seq));
+        self.entries.push(Entry { seq, id, turn: TurnId::from_parts(NOW, 1), at: NOW, body });
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        let message = MessageId::of(LinkId::from_parts(NOW, 1), &self.entries.len().to_string());
+        let sender = Sender { id: "555".into(), name: Some("Ann".into()), username: None };
+        let text = text.to_owned();
+        let (attachments, quote, channel) = (vec![], None, Channel::Telegram);
+        self.push(EntryBody::User(UserMessage { message, channel, sender, text, attachments, quote, sent_at: NOW }));
+    }
+
+    /// What a worker does with an answer.
+    pub(crate) async fn take(&mut self, agent: &Agent, answer: Answer) {
+        let calls = answer.tool_calls.clone();
+        self.push(EntryBody::Assistant(answer));
+        let context = agent::ToolContext { now: NOW, time_zone: "Europe/Berlin".into() };
+        for call in calls {
+            let result = agent.run_tool(&call, &context).await;
+            self.push(EntryBody::ToolResult(result));
+        }
+    }
+
+    pub(crate) fn request<'a>(
+        &'a self,
+        model: Option<&'a str>,
+        url: Option<&'a str>,
+        key: &'a Secret,
+    ) -> ModelRequest<'a> {
+        let bot = BotView { name: "Heron", time_zone: "Europe/Berlin", model, base_url: url, api_key: Some(key) };
+        let (workspace, entries) = (&self.workspace, self.entries.as_slice());
+        ModelRequest { bot, chat: ChatKind::Direct, workspace, entries, tools: true, now: NOW }
+    }
+}
+
+pub(crate) async fn run_tool(agent: &Agent, name: &str, arguments: serde_json::Value) -> (ToolOutcome, String) {
+    let call = ToolCall { id: "call_1".into(), name: name.into(), arguments: arguments.to_string() };
+    let context = agent::ToolContext { now: NOW, time_zone: "Europe/Berlin".into() };
+    let ToolResult { outcome, text, .. } = agent.run_tool(&call, &context).await;
+    (outcome, text)
+}

@@ -1,0 +1,265 @@
+//! Calls the Bot API.
+//!
+//! The token is part of every URL there, so no error of this module shows a URL, and what Telegram
+//! answers is searched for the token before it is shown.
+
+use std::time::Duration;
+
+use domain::Address;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{id_value, target};
+use crate::SendError;
+
+/// The longest that a call may take, connecting and reading included.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to pause when Telegram asks for a pause without saying for how long.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What Telegram calls chats that nobody reads any more (or that the bot may not write to), in the
+/// description of a 400.
+const UNREACHABLE: [&str; 12] = [
+    "chat not found",
+    "user not found",
+    "user is deactivated",
+    "peer_id_invalid",
+    "group is deactivated",
+    "bot was kicked",
+    "bot is not a member",
+    "have no rights to send",
+    "not enough rights to send",
+    "chat_write_forbidden",
+    "message thread not found",
+    "topic_closed",
+];
+
+/// Calls the Bot API with whichever token it is given. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    api_base: String,
+    timeout: Duration,
+}
+
+/// The bot that a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Me {
+    pub id: i64,
+    /// The handle, without `@`.
+    pub username: String,
+    pub first_name: String,
+}
+
+impl Client {
+    /// `api_base` is `https://api.telegram.org` or another server of the Bot API. The time to connect
+    /// is a setting of `http` (10 s is plenty); a whole call takes 30 s at most.
+    pub fn new(http: reqwest::Client, api_base: &str) -> Client {
+        Client { http, api_base: api_base.trim_end_matches('/').to_owned(), timeout: TIMEOUT }
+    }
+
+    /// The same client with another limit for a whole call.
+    pub fn with_timeout(self, timeout: Duration) -> Client {
+        Client { timeout, ..self }
+    }
+
+    /// Whose token this is. The way to check a token.
+    pub async fn get_me(&self, token: &str) -> Result<Me, SendError> {
+        Ok(self.call(token, "getMe", &json!({})).await?)
+    }
+
+    /// Lets Telegram send updates to `url`, each with `secret` (1–256 of `A-Za-z0-9_-`) in the header
+    /// [`SECRET_HEADER`](super::SECRET_HEADER). Replaces the webhook before it; updates that wait are
+    /// kept.
+    pub async fn set_webhook(&self, token: &str, url: &str, secret: &str) -> Result<(), SendError> {
+        let params = json!({
+            "url": url,
+            "secret_token": secret,
+            "allowed_updates": ["message", "edited_message"],
+            "max_connections": 40,
+            "drop_pending_updates": false,
+        });
+        self.call::<Value>(token, "setWebhook", &params).await?;
+        Ok(())
+    }
+
+    /// Ends the webhook; updates that wait are kept for up to 24 hours.
+    pub async fn delete_webhook(&self, token: &str) -> Result<(), SendError> {
+        self.call::<Value>(token, "deleteWebhook", &json!({ "drop_pending_updates": false })).await?;
+        Ok(())
+    }
+
+    /// Sends one [`Chunk`](super::Chunk)'s HTML and returns the id of the new message.
+    ///
+    /// [`SendError::Rejected`] may mean that Telegram cannot read the markup; then
+    /// [`send_message_plain`](Client::send_message_plain) with the same chunk is the way out. Telegram
+    /// has no idempotency key: after [`SendError::Temporary`] the message may have been sent.
+    pub async fn send_message(&self, token: &str, address: &Address, html: &str) -> Result<i64, SendError> {
+        self.send(token, address, html, Some("HTML")).await
+    }
+
+    /// Sends text as it is.
+    pub async fn send_message_plain(&self, token: &str, address: &Address, text: &str) -> Result<i64, SendError> {
+        self.send(token, address, text, None).await
+    }
+
+    /// Shows "typing…" for five seconds, or until the next message.
+    pub async fn send_typing(&self, token: &str, address: &Address) -> Result<(), SendError> {
+        let mut params = target(address);
+        params["action"] = "typing".into();
+        self.call::<Value>(token, "sendChatAction", &params).await?;
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        token: &str,
+        address: &Address,
+        text: &str,
+        parse_mode: Option<&str>,
+    ) -> Result<i64, SendError> {
+        let mut params = target(address);
+        params["text"] = text.into();
+        if let Some(mode) = parse_mode {
+            params["parse_mode"] = mode.into();
+        }
+        if let Some(message) = &address.reply_to {
+            params["reply_parameters"] =
+                json!({ "message_id": id_value(message), "allow_sending_without_reply": true });
+        }
+        let sent: SentMessage = match self.call(token, "sendMessage", &params).await {
+            Err(CallError::Migrated(chat)) => {
+                params["chat_id"] = chat.into();
+                self.call(token, "sendMessage", &params).await?
+            }
+            other => other?,
+        };
+        Ok(sent.message_id)
+    }
+
+    async fn call<T: DeserializeOwned>(&self, token: &str, method: &str, params: &Value) -> Result<T, CallError> {
+        if !is_token(token) {
+            let shape = "it does not look like 123456:ABC-def; copy it from @BotFather again";
+            return Err(SendError::Unauthorised(shape.to_owned()).into());
+        }
+        let url = format!("{}/bot{token}/{method}", self.api_base);
+        let request = self.http.post(url).json(params).timeout(self.timeout);
+        let response = request.send().await.map_err(|e| self.network_error(e, token))?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|e| self.network_error(e, token))?;
+        read_reply(status, &body, token)
+    }
+
+    fn network_error(&self, error: reqwest::Error, token: &str) -> SendError {
+        let error = error.without_url();
+        let text = if error.is_timeout() {
+            format!("no answer within {:?}", self.timeout)
+        } else {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            format!("{error}{source}")
+        };
+        SendError::Temporary(redact(&text, token))
+    }
+}
+
+/// What becomes of a call that failed.
+enum CallError {
+    Failed(SendError),
+    /// The group has become a supergroup, which is another chat: send there.
+    Migrated(i64),
+}
+
+impl From<SendError> for CallError {
+    fn from(error: SendError) -> CallError {
+        CallError::Failed(error)
+    }
+}
+
+impl From<CallError> for SendError {
+    fn from(error: CallError) -> SendError {
+        match error {
+            CallError::Failed(error) => error,
+            // Only what is sent follows a migration, and only once.
+            CallError::Migrated(chat) => SendError::Unreachable(format!("the group moved to the chat {chat}")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct SentMessage {
+    message_id: i64,
+}
+
+/// <https://core.telegram.org/bots/api#making-requests>
+#[derive(Deserialize)]
+struct Reply {
+    ok: bool,
+    /// Read after the verdict, so that a result of a new shape is told from a body of another kind.
+    #[serde(default)]
+    result: Value,
+    error_code: Option<u16>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// <https://core.telegram.org/bots/api#responseparameters>
+#[derive(Default, Deserialize)]
+struct Parameters {
+    migrate_to_chat_id: Option<i64>,
+    /// In seconds.
+    retry_after: Option<u64>,
+}
+
+fn read_reply<T: DeserializeOwned>(status: u16, body: &[u8], token: &str) -> Result<T, CallError> {
+    let Ok(reply) = serde_json::from_slice::<Reply>(body) else {
+        return Err(SendError::Temporary(format!("status {status} with a body that is not the Bot API's")).into());
+    };
+    if !reply.ok {
+        let status = reply.error_code.unwrap_or(status);
+        return Err(failure(status, redact(&reply.description, token), &reply.parameters));
+    }
+    serde_json::from_value(reply.result)
+        .map_err(|_| SendError::Temporary("a result of an unknown shape".to_owned()).into())
+}
+
+/// <https://core.telegram.org/api/errors> says what the codes mean.
+fn failure(status: u16, description: String, parameters: &Parameters) -> CallError {
+    if let Some(chat) = parameters.migrate_to_chat_id {
+        return CallError::Migrated(chat);
+    }
+    let error = match status {
+        // 401 for a revoked token, 404 for one that never was: the methods called here all exist.
+        401 | 404 => SendError::Unauthorised(description),
+        403 => SendError::Unreachable(description),
+        429 => SendError::RateLimited {
+            retry_after: parameters.retry_after.map_or(DEFAULT_RETRY_AFTER, Duration::from_secs),
+        },
+        400 if is_unreachable(&description) => SendError::Unreachable(description),
+        400 | 413 => SendError::Rejected(description),
+        _ => SendError::Temporary(format!("status {status}: {description}")),
+    };
+    error.into()
+}
+
+fn is_unreachable(description: &str) -> bool {
+    let description = description.to_lowercase();
+    UNREACHABLE.iter().any(|phrase| description.contains(phrase))
+}
+
+/// Whether a token has the shape `<bot id>:<secret>`. Anything else would make another URL.
+fn is_token(token: &str) -> bool {
+    token.split_once(':').is_some_and(|(id, secret)| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let id_fits = !id.is_empty() && id.chars().all(|c| c.is_ascii_digit());
+        id_fits && !secret.is_empty() && secret.chars().all(is_letter)
+    })
+}
+
+/// Takes the token out of a text that came from outside.
+fn redact(text: &str, token: &str) -> String {
+    text.replace(token, "<token>")
+}

@@ -1,0 +1,233 @@
+//! From a webhook's body to the message that it brings, or to the reason why there is none to answer.
+
+use domain::{Address, Attachment, AttachmentKind, ChatKind, Quote, Sender, Timestamp};
+use serde_json::error::Category;
+
+use super::object::{self, Contact, Entity, File, Location, Message, PhotoSize, Sticker, User};
+use crate::Received;
+
+/// How much of a quoted message is kept, in characters.
+const MAX_QUOTE: usize = 500;
+
+/// What an update brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    Message(Box<Received>),
+    /// Nothing to answer, for this reason. Answer the request with 200, or Telegram repeats it.
+    Ignored(&'static str),
+}
+
+/// A body that is no update. It tells where, and repeats nothing of the content: people wrote that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not a Telegram update: {what} at line {line}, column {column}")]
+pub struct BadUpdate {
+    what: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for BadUpdate {
+    fn from(error: serde_json::Error) -> BadUpdate {
+        let what = match error.classify() {
+            Category::Eof => "the JSON ends too early",
+            Category::Data => "a field is missing or not of the type that the Bot API gives it",
+            Category::Syntax | Category::Io => "the JSON is malformed",
+        };
+        BadUpdate { what, line: error.line(), column: error.column() }
+    }
+}
+
+/// Reads an update. `handle` is the bot's user name without `@`; without it no mention is recognised.
+///
+/// Kinds of updates and messages that bots do not answer are [`Update::Ignored`], those that Telegram
+/// is yet to invent as well.
+pub fn parse_update(body: &[u8], handle: Option<&str>) -> Result<Update, BadUpdate> {
+    let update: object::Update = serde_json::from_slice(body)?;
+    Ok(match update.message {
+        Some(message) => read_message(message, handle).map_or_else(Update::Ignored, |m| Update::Message(Box::new(m))),
+        None => Update::Ignored(why_ignored(&update)),
+    })
+}
+
+fn why_ignored(update: &object::Update) -> &'static str {
+    if update.edited_message.is_some() {
+        "edited messages are not answered"
+    } else if update.channel_post.is_some() || update.edited_channel_post.is_some() {
+        "channel posts are not answered"
+    } else if update.callback_query.is_some() {
+        "buttons are not answered"
+    } else if update.my_chat_member.is_some() || update.chat_member.is_some() {
+        "changes of membership are not answered"
+    } else {
+        "this kind of update is not answered"
+    }
+}
+
+fn read_message(message: Message, handle: Option<&str>) -> Result<Received, &'static str> {
+    let kind = match message.chat.kind.as_str() {
+        "private" => ChatKind::Direct,
+        "group" | "supergroup" => ChatKind::Group,
+        "channel" => return Err("channel posts are not answered"),
+        _ => return Err("this kind of chat is not known"),
+    };
+    if message.sender_chat.is_some() {
+        return Err("anonymous admins and channels are not answered: no person to check the access of");
+    }
+    let sender = match &message.from {
+        Some(user) if user.is_bot => return Err("bots are not answered"),
+        Some(user) => sender(user),
+        None => return Err("a message without a sender is not answered"),
+    };
+    let quote = message.reply_to_message.as_deref().filter(|replied| replied.forum_topic_created.is_none());
+    let mentioned = kind == ChatKind::Direct || is_addressed(&message, quote, handle);
+    let quote = quote.map(|replied| read_quote(replied, message.quote.as_ref().map(|quote| quote.text.as_str())));
+    let attachments = attachments(&message);
+    let text = message.text.or(message.caption).or(message.sticker.and_then(|s| s.emoji)).unwrap_or_default();
+    if text.is_empty() && attachments.is_empty() {
+        return Err("service messages and kinds without text or file are not answered");
+    }
+    let chat = message.chat.id.to_string();
+    let id = message.message_id.to_string();
+    Ok(Received {
+        channel_message_id: format!("{chat}:{id}"),
+        address: Address {
+            kind,
+            chat,
+            // Outside of forums the thread id only names the first message of a chain of replies.
+            thread: message.message_thread_id.filter(|_| message.is_topic_message).map(|thread| thread.to_string()),
+            reply_to: (kind == ChatKind::Group).then_some(id),
+        },
+        sender,
+        text,
+        attachments,
+        quote,
+        mentioned,
+        sent_at: Timestamp::from_millis(u64::try_from(message.date).unwrap_or(0).saturating_mul(1000)),
+    })
+}
+
+fn sender(user: &User) -> Sender {
+    Sender { id: user.id.to_string(), name: Some(full_name(user)), username: user.username.clone() }
+}
+
+fn full_name(user: &User) -> String {
+    join_name(&user.first_name, user.last_name.as_deref())
+}
+
+fn join_name(first: &str, last: Option<&str>) -> String {
+    last.map_or_else(|| first.to_owned(), |last| format!("{first} {last}"))
+}
+
+fn read_quote(replied: &Message, chosen: Option<&str>) -> Quote {
+    let channel = || replied.sender_chat.as_ref().and_then(|chat| chat.title.clone());
+    let text = chosen.or(replied.text.as_deref()).or(replied.caption.as_deref()).unwrap_or_default();
+    Quote {
+        message: replied.message_id.to_string(),
+        author: channel().or_else(|| replied.from.as_ref().map(full_name)),
+        text: text.chars().take(MAX_QUOTE).collect(),
+    }
+}
+
+/// Whether a message in a group is meant for the bot.
+fn is_addressed(message: &Message, replied: Option<&Message>, handle: Option<&str>) -> bool {
+    let text = message.text.as_deref().or(message.caption.as_deref()).unwrap_or_default();
+    let is_bot = |user: &User| is_handle(user.username.as_deref(), handle);
+    let entities = message.entities.iter().chain(&message.caption_entities);
+    domain::command::parse(text, handle).is_some()
+        || replied.and_then(|replied| replied.from.as_ref()).is_some_and(is_bot)
+        || entities.into_iter().any(|entity| match entity.kind.as_str() {
+            "mention" => is_handle(marked(text, entity).and_then(|mention| mention.strip_prefix('@')), handle),
+            "text_mention" => entity.user.as_ref().is_some_and(is_bot),
+            _ => false,
+        })
+}
+
+fn is_handle(name: Option<&str>, handle: Option<&str>) -> bool {
+    matches!((name, handle), (Some(name), Some(handle)) if name.eq_ignore_ascii_case(handle))
+}
+
+/// The part of `text` that an entity marks.
+fn marked<'a>(text: &'a str, entity: &Entity) -> Option<&'a str> {
+    let start = utf16_index(text, entity.offset)?;
+    let end = utf16_index(text, entity.offset.checked_add(entity.length)?)?;
+    text.get(start..end)
+}
+
+/// The byte that the UTF-16 unit `offset` begins at; `None` past the end or within a character.
+fn utf16_index(text: &str, offset: usize) -> Option<usize> {
+    let mut units = 0;
+    for (byte, c) in text.char_indices() {
+        if units >= offset {
+            return (units == offset).then_some(byte);
+        }
+        units += c.len_utf16();
+    }
+    (units == offset).then_some(text.len())
+}
+
+/// The files of a message; Telegram puts one in a message, and an album is several messages.
+fn attachments(message: &Message) -> Vec<Attachment> {
+    let file = |kind, file: &Option<File>| file.as_ref().map(|file| from_file(kind, file));
+    let animation = file(AttachmentKind::Video, &message.animation);
+    // An animation comes as a document as well, for the bots of old.
+    let document = file(AttachmentKind::Document, &message.document).filter(|_| animation.is_none());
+    let found = [
+        message.photo.iter().max_by_key(|size| size.width.saturating_mul(size.height)).map(from_photo),
+        animation,
+        document,
+        file(AttachmentKind::Voice, &message.voice),
+        file(AttachmentKind::Audio, &message.audio),
+        file(AttachmentKind::Video, &message.video),
+        file(AttachmentKind::Video, &message.video_note),
+        message.sticker.as_ref().map(from_sticker),
+        message.location.as_ref().map(from_location),
+        message.contact.as_ref().map(from_contact),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn from_file(kind: AttachmentKind, file: &File) -> Attachment {
+    Attachment {
+        kind,
+        reference: file.file_id.clone(),
+        name: file.file_name.clone(),
+        mime: file.mime_type.clone(),
+        size: file.file_size,
+    }
+}
+
+fn from_photo(photo: &PhotoSize) -> Attachment {
+    Attachment {
+        kind: AttachmentKind::Image,
+        reference: photo.file_id.clone(),
+        name: None,
+        // Telegram does not say it; it stores every photo as JPEG.
+        mime: Some("image/jpeg".to_owned()),
+        size: photo.file_size,
+    }
+}
+
+fn from_sticker(sticker: &Sticker) -> Attachment {
+    Attachment {
+        kind: AttachmentKind::Sticker,
+        reference: sticker.file_id.clone(),
+        name: None,
+        mime: None,
+        size: sticker.file_size,
+    }
+}
+
+fn from_location(location: &Location) -> Attachment {
+    let reference = format!("{},{}", location.latitude, location.longitude);
+    Attachment { kind: AttachmentKind::Location, reference, name: None, mime: None, size: None }
+}
+
+fn from_contact(contact: &Contact) -> Attachment {
+    Attachment {
+        kind: AttachmentKind::Contact,
+        reference: contact.phone_number.clone(),
+        name: Some(join_name(&contact.first_name, contact.last_name.as_deref())),
+        mime: None,
+        size: None,
+    }
+}

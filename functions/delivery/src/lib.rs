@@ -1,0 +1,200 @@
+//! The delivery function: renders a reply in its channel's dialect, sends it, and records how far it came.
+//!
+//! What was sent is recorded after each part. So a reply is sent once, but for one gap: where a channel
+//! has no idempotency key (Telegram), a crash between its answer and our record sends that part again.
+
+mod sweep;
+mod telegram;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use channels::SendError;
+use domain::{Channel, Link, LinkStatus, Outbound, Task};
+use queues::{Queue, Record, RecordError, handle_batch};
+use runtime::Environment;
+use store::{Delivery, DeliveryStatus, SecretContext, StoreError};
+
+pub use sweep::sweep_outbox;
+
+/// A delivery that is received this often becomes a dead letter: the count at which SQS would move it
+/// there itself, without a reason.
+const MAX_RECEIVES: u32 = 8;
+
+/// A rate limit up to this long is waited for; a longer one gives the task back to the queue.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Takes batches of `outbound.fifo`. Built once per process.
+pub struct DeliveryHandler {
+    environment: Environment,
+    telegram: channels::telegram::Client,
+}
+
+/// Why a reply was not sent.
+enum Failure {
+    /// Nobody is there to receive it.
+    Undeliverable(String),
+    /// Its owner has to do something before it can be sent.
+    Dead(String),
+    /// Try again later.
+    Later { after: Duration, source: anyhow::Error },
+}
+
+impl DeliveryHandler {
+    pub fn new(environment: Environment) -> DeliveryHandler {
+        let telegram =
+            channels::telegram::Client::new(environment.http.clone(), &environment.settings.telegram_api_base);
+        DeliveryHandler { environment, telegram }
+    }
+
+    /// Sends the replies of a batch.
+    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
+        let work = async |records: &[Record]| self.process_group(records).await;
+        handle_batch(&self.environment.queues, Queue::Outbound, event, work).await
+    }
+
+    /// Sends one chat's replies, in order: one that must wait holds back those behind it.
+    async fn process_group(&self, records: &[Record]) -> Result<(), RecordError> {
+        for (done, record) in records.iter().enumerate() {
+            self.process_record(record).await.map_err(|(retry_after, source)| RecordError {
+                done,
+                retry_after,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn process_record(&self, record: &Record) -> Result<(), (Duration, anyhow::Error)> {
+        let soon = |error: anyhow::Error| (Duration::from_secs(3), error);
+        let outbound = match Task::from_body(&record.body) {
+            Ok(Task::Deliver(outbound)) => *outbound,
+            Ok(_) => return self.bury_record(record, "this task does not belong in outbound.fifo").await.map_err(soon),
+            Err(error) => return self.bury_record(record, &error.to_string()).await.map_err(soon),
+        };
+        let account = self.environment.store.account(outbound.account);
+        let known = account.delivery_get(outbound.bot, &outbound.id).await.map_err(|e| soon(e.into()))?;
+        let mut delivery = known.unwrap_or_else(|| Delivery::of(outbound));
+        if delivery.status == DeliveryStatus::Delivered {
+            tracing::debug!(outbound = %delivery.outbound.id, "A reply was delivered before.");
+            return Ok(());
+        }
+        let failure = match self.deliver(&mut delivery).await {
+            Ok(()) => {
+                delivery.status = DeliveryStatus::Delivered;
+                account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))?;
+                let waited = self.environment.clock.now().since(delivery.outbound.created_at);
+                tracing::info!(outbound = %delivery.outbound.id, waited_ms = waited.as_millis(), "A reply was delivered.");
+                return Ok(());
+            }
+            Err(Failure::Later { source, .. }) if record.receive_count >= MAX_RECEIVES => {
+                Failure::Dead(format!("{source:#}"))
+            }
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::Later { after, source } => Err((after, source)),
+            Failure::Undeliverable(reason) => {
+                tracing::warn!(outbound = %delivery.outbound.id, bot = %delivery.outbound.bot, "A reply reaches nobody: {reason}");
+                delivery.status = DeliveryStatus::Undeliverable { reason };
+                account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))
+            }
+            Failure::Dead(reason) => {
+                tracing::error!(outbound = %delivery.outbound.id, bot = %delivery.outbound.bot, "A reply becomes a dead letter: {reason}");
+                let task = Task::Deliver(Box::new(delivery.outbound.clone()));
+                let id = format!("{}.{}", delivery.outbound.id, record.id);
+                self.environment.queues.bury(&task, &id, &reason).await.map_err(|e| soon(e.into()))?;
+                delivery.status = DeliveryStatus::Undeliverable { reason };
+                account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))
+            }
+        }
+    }
+
+    async fn deliver(&self, delivery: &mut Delivery) -> Result<(), Failure> {
+        let outbound = delivery.outbound.clone();
+        let account = self.environment.store.account(outbound.account);
+        let link = account.link_get(outbound.bot, outbound.link).await.map_err(later)?;
+        let Some(link) = link else { return Err(Failure::Undeliverable("its link was deleted".to_owned())) };
+        match &link.status {
+            LinkStatus::Active => {}
+            LinkStatus::Paused => {
+                return Err(Failure::Dead("its link is paused; resume it and replay this".to_owned()));
+            }
+            LinkStatus::Failed { reason } => {
+                return Err(Failure::Dead(format!("its link does not work ({reason}); repair it and replay this")));
+            }
+        }
+        let token = self.token(&link).await?;
+        let sent = match outbound.channel {
+            Channel::Telegram => self.send_telegram(&token, delivery).await,
+            Channel::WebChat => Ok(()),
+        };
+        match sent {
+            Ok(()) => Ok(()),
+            Err(Failure::Dead(reason)) => {
+                self.mark_failed(link, &reason).await.map_err(later)?;
+                Err(Failure::Dead(reason))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn token(&self, link: &Link) -> Result<String, Failure> {
+        let Some(sealed) = &link.token else { return Err(Failure::Dead("its link has no token".to_owned())) };
+        let context = SecretContext::LinkToken { account: link.account, bot: link.bot, link: link.id };
+        match self.environment.store.keyring().open(context, sealed).await {
+            Ok(token) => Ok(token),
+            Err(StoreError::Corrupt(reason)) => Err(Failure::Dead(reason)),
+            Err(error) => Err(later(error)),
+        }
+    }
+
+    /// Notes that the channel refuses the link's token, so that nothing more is tried with it.
+    async fn mark_failed(&self, mut link: Link, reason: &str) -> Result<(), StoreError> {
+        let seen = link.version;
+        link.version += 1;
+        link.updated_at = self.environment.clock.now();
+        link.status = LinkStatus::Failed { reason: reason.to_owned() };
+        match self.environment.store.account(link.account).link_update(seen, &link).await {
+            // Whoever changed it meanwhile may have repaired it.
+            Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn record_progress(&self, delivery: &Delivery) -> Result<(), Failure> {
+        let account = self.environment.store.account(delivery.outbound.account);
+        account.delivery_put(delivery).await.map_err(later)
+    }
+
+    async fn bury_record(&self, record: &Record, reason: &str) -> anyhow::Result<()> {
+        tracing::error!(record = %record.id, "A record of outbound.fifo becomes a dead letter: {reason}");
+        let queues = &self.environment.queues;
+        queues.bury_record(Queue::Outbound, record, reason).await.context("the dead-letter queue")
+    }
+}
+
+fn later(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Later { after: Duration::from_secs(3), source: error.into() }
+}
+
+/// What an error of a channel means for the reply.
+fn failure_of(error: SendError, outbound: &Outbound) -> Failure {
+    match error {
+        SendError::RateLimited { retry_after } => {
+            let source = anyhow::anyhow!("{} allows no more messages to this chat for now", outbound.channel);
+            Failure::Later { after: retry_after, source }
+        }
+        SendError::Temporary(detail) => {
+            Failure::Later { after: Duration::from_secs(5), source: anyhow::anyhow!(detail) }
+        }
+        SendError::Unreachable(detail) => Failure::Undeliverable(detail),
+        SendError::Unauthorised(detail) => {
+            Failure::Dead(format!("{} refuses the bot's token: {detail}", outbound.channel))
+        }
+        SendError::Rejected(detail) => {
+            Failure::Undeliverable(format!("{} refuses the message: {detail}", outbound.channel))
+        }
+    }
+}

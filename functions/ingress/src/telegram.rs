@@ -1,0 +1,54 @@
+//! Telegram's webhooks.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use channels::telegram::{self, Update};
+use domain::{Bot, Link};
+use runtime::Environment;
+use serde_json::{Value, json};
+
+use crate::{Outcome, Refusal, admit};
+
+/// The header that carries the secret that was given to `setWebhook`.
+const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
+
+/// Takes one update. The answer's body may carry one method call: the typing action, which costs no
+/// request of its own.
+pub(crate) async fn receive(
+    environment: &Environment,
+    bot: &Bot,
+    link: &Link,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Value, Refusal> {
+    let secret = headers.get(SECRET_HEADER).and_then(|value| value.to_str().ok());
+    let expected = link.webhook_secret_sha256.as_deref().unwrap_or_default();
+    if !telegram::verify_secret(secret, expected) {
+        return Err(Refusal::BadSignature(
+            "The header X-Telegram-Bot-Api-Secret-Token is missing or is not this link's secret. Register the \
+             webhook again with `lowtide links add telegram`.",
+        ));
+    }
+    let body = body.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
+        _ => Refusal::Failed("the body could not be read".to_owned()),
+    })?;
+    let update = telegram::parse_update(&body, link.handle.as_deref());
+    let received = match update.map_err(|error| Refusal::BadBody(error.to_string()))? {
+        Update::Message(received) => *received,
+        Update::Ignored(reason) => {
+            tracing::debug!(link = %link.id, "An update is ignored: {reason}");
+            return Ok(json!({}));
+        }
+    };
+    let address = received.address.clone();
+    match admit(environment, bot, link, received).await? {
+        Outcome::Queued => Ok(telegram::webhook_reply_typing(&address)),
+        Outcome::Done(reason) => {
+            tracing::info!(link = %link.id, "A message starts no turn: {reason}");
+            Ok(json!({}))
+        }
+    }
+}

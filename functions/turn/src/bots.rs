@@ -1,0 +1,86 @@
+//! What a bot's turns need beside the session: its record, its model's key, its workspace files.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use agent::{Secret, Workspace, WorkspaceFile};
+use domain::{AccountId, Bot, BotId};
+use runtime::Environment;
+use store::{SecretContext, StoreError};
+
+/// For how long a bot's record is trusted without reading it again: a change takes effect within this time.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+
+/// A process keeps at most this many bots at hand.
+const CAPACITY: usize = 500;
+
+pub(crate) struct BotContext {
+    pub(crate) bot: Bot,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) workspace: Workspace,
+}
+
+/// Bots by id, with when their record was read.
+type Known = HashMap<(AccountId, BotId), (Instant, Arc<BotContext>)>;
+
+/// Bots that this process has worked for lately.
+#[derive(Default)]
+pub(crate) struct BotCache(Mutex<Known>);
+
+impl BotCache {
+    /// The bot, at most [`FRESH_FOR`] old; `None` if there is none any more.
+    pub(crate) async fn get(
+        &self,
+        environment: &Environment,
+        account: AccountId,
+        id: BotId,
+    ) -> Result<Option<Arc<BotContext>>, StoreError> {
+        let known = self.lock().get(&(account, id)).cloned();
+        if let Some((read_at, context)) = &known
+            && read_at.elapsed() < FRESH_FOR
+        {
+            return Ok(Some(context.clone()));
+        }
+        let Some(bot) = environment.store.account(account).bot_get(id).await? else {
+            self.lock().remove(&(account, id));
+            return Ok(None);
+        };
+        // Writing a workspace file raises the bot's version too, so an unchanged bot has unchanged files.
+        let context = match known {
+            Some((_, context)) if context.bot.version == bot.version => context,
+            _ => Arc::new(load(environment, bot).await?),
+        };
+        let mut cache = self.lock();
+        if cache.len() >= CAPACITY {
+            cache.clear();
+        }
+        cache.insert((account, id), (Instant::now(), context.clone()));
+        Ok(Some(context))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+async fn load(environment: &Environment, bot: Bot) -> Result<BotContext, StoreError> {
+    let account = environment.store.account(bot.account);
+    let mut files = Vec::new();
+    for (name, _) in account.workspace_list(bot.id).await? {
+        if !agent::PROMPT_FILES.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(text) = account.workspace_get(bot.id, &name).await? {
+            files.push(WorkspaceFile { name, text });
+        }
+    }
+    let api_key = match &bot.model.api_key {
+        Some(sealed) => {
+            let context = SecretContext::ModelKey { account: bot.account, bot: bot.id };
+            Some(Secret::new(environment.store.keyring().open(context, sealed).await?))
+        }
+        None => None,
+    };
+    Ok(BotContext { bot, api_key, workspace: Workspace { files } })
+}

@@ -1,0 +1,129 @@
+//! The turn function: takes a session's tasks, lets the engine decide, and performs what it says.
+//!
+//! [`TurnHandler::handle`] takes a batch apart, [`worker`] drives one session through
+//! [`domain::turn::decide`], [`bots`] remembers what a bot's turns need.
+
+mod bots;
+mod worker;
+
+use std::time::{Duration, Instant};
+
+use agent::{Agent, AgentConfig};
+use anyhow::Context;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use domain::{BotId, Inbound, SessionKey, Task};
+use queues::{Queue, Record, RecordError, handle_batch};
+use runtime::Environment;
+use store::StoreError;
+
+use crate::bots::BotCache;
+use crate::worker::{Halt, Worker};
+
+/// A model call that failed is tried in this many receives of its task before the turn fails.
+const MODEL_ATTEMPTS: u32 = 3;
+
+/// A task that is received this often has brought down its workers: its turn fails without another try.
+/// One below the count at which SQS itself would move it to the dead-letter queue without a word.
+const MAX_RECEIVES: u32 = 5;
+
+/// Takes batches of `turns.fifo`. Built once per process.
+pub struct TurnHandler {
+    environment: Environment,
+    agent: Agent,
+    bots: BotCache,
+}
+
+/// The tasks of one session in a batch.
+struct Work {
+    account: domain::AccountId,
+    bot: BotId,
+    session: SessionKey,
+    /// The record and the message of each `Message` task.
+    messages: Vec<(usize, Inbound)>,
+    receive_count: u32,
+}
+
+impl TurnHandler {
+    pub fn new(environment: Environment) -> anyhow::Result<TurnHandler> {
+        let settings = &environment.settings;
+        let config = AgentConfig {
+            private_models: settings.private_models,
+            fetch_allow: settings.fetch_allow.clone(),
+            model_timeout: settings.model_timeout,
+            ..AgentConfig::default()
+        };
+        let agent = Agent::new(config).context("the agent's clients")?;
+        Ok(TurnHandler { agent, bots: BotCache::default(), environment })
+    }
+
+    /// Runs the turns of a batch. Whatever is not done by `deadline` goes on in another invocation.
+    pub async fn handle(&self, event: SqsEvent, deadline: Instant) -> SqsBatchResponse {
+        let work = async |records: &[Record]| self.process_group(records, deadline).await;
+        handle_batch(&self.environment.queues, Queue::Turns, event, work).await
+    }
+
+    /// Runs the turns of one session's records, in order.
+    async fn process_group(&self, records: &[Record], deadline: Instant) -> Result<(), RecordError> {
+        let fail = |done, retry_after, source| RecordError { done, retry_after, source };
+        let Some(work) = self.read_tasks(records).await.map_err(|e| fail(0, Duration::from_secs(5), e))? else {
+            return Ok(());
+        };
+        let context = match self.bots.get(&self.environment, work.account, work.bot).await {
+            Ok(Some(context)) => context,
+            Ok(None) => {
+                tracing::info!(bot = %work.bot, "Tasks of a bot that was deleted are dropped.");
+                return Ok(());
+            }
+            Err(error) => return Err(fail(0, Duration::from_secs(5), error.into())),
+        };
+        let messages = work.messages.iter().map(|(_, inbound)| inbound.clone()).collect();
+        let mut worker = Worker::new(&self.environment, &self.agent, &context, work.session, messages, deadline);
+        worker.attempts_left = MODEL_ATTEMPTS.saturating_sub(work.receive_count);
+        worker.give_up = work.receive_count >= MAX_RECEIVES;
+        let Err(Halt { retry_after, source }) = worker.run().await else { return Ok(()) };
+        // Records before the first message that was not settled are done.
+        let open = work.messages.iter().find(|(_, inbound)| !worker.is_settled(&inbound.message));
+        Err(fail(open.map_or(0, |(index, _)| *index), retry_after, source))
+    }
+
+    /// Reads the records of a group. What is not a task of this build becomes a dead letter.
+    async fn read_tasks(&self, records: &[Record]) -> anyhow::Result<Option<Work>> {
+        let mut work: Option<Work> = None;
+        for (index, record) in records.iter().enumerate() {
+            let (account, bot, session, message) = match Task::from_body(&record.body) {
+                Ok(Task::Message(inbound)) => (inbound.account, inbound.bot, inbound.session.clone(), Some(*inbound)),
+                Ok(Task::Continue(turn)) => (turn.account, turn.bot, turn.session, None),
+                Ok(Task::Deliver(_)) => {
+                    self.bury(record, "a delivery does not belong in turns.fifo").await?;
+                    continue;
+                }
+                Err(error) => {
+                    self.bury(record, &error.to_string()).await?;
+                    continue;
+                }
+            };
+            let receive_count = record.receive_count;
+            let work = work.get_or_insert_with(|| Work { account, bot, session, messages: vec![], receive_count });
+            work.messages.extend(message.map(|message| (index, message)));
+        }
+        Ok(work)
+    }
+
+    async fn bury(&self, record: &Record, reason: &str) -> anyhow::Result<()> {
+        tracing::error!(record = %record.id, "A record of turns.fifo becomes a dead letter: {reason}");
+        self.environment.queues.bury_record(Queue::Turns, record, reason).await?;
+        Ok(())
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Halt {
+        Halt { retry_after: Duration::from_secs(3), source: error.into() }
+    }
+}
+
+impl From<queues::QueueError> for Halt {
+    fn from(error: queues::QueueError) -> Halt {
+        Halt { retry_after: Duration::from_secs(3), source: error.into() }
+    }
+}

@@ -1,0 +1,27 @@
+//! Runs agent turns over sessions and commits their replies.
+//!
+//! Trigger:  `turns.fifo`, batches of up to ten, grouped by session
+//! Writes:   session heads, logs and message marks, the outbox
+//! Emits:    `outbound.fifo`, grouped by chat; `turns.fifo` for a turn that goes on
+//! Failure:  only the tasks that were not done are received again; what fails for good becomes a dead letter
+
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use runtime::{Clock, Environment};
+use turn::TurnHandler;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let handler = TurnHandler::new(Environment::from_lambda().await?)?;
+    let handler = &handler;
+    let clock = Clock::system();
+    let clock = &clock;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
+        let left = event.context.deadline.saturating_sub(clock.now().as_millis());
+        let deadline = Instant::now() + Duration::from_millis(left);
+        Ok::<_, Error>(handler.handle(event.payload, deadline).await)
+    }))
+    .await
+}
