@@ -117,9 +117,10 @@ impl AccountStore<'_> {
         }
         match self.store.transact(actions).await? {
             Ok(()) => Ok(()),
-            Err(failed) if failed.iter().all(|index| marks.contains(index)) => {
-                let taken = failed.into_iter().filter_map(|index| commit.marks.get(index - first_mark).cloned());
-                Err(StoreError::AlreadyTaken(taken.collect()))
+            // The head first: who lost the race learns nothing from the rest.
+            Err(failed) if !failed.contains(&0) && failed.iter().any(|index| marks.contains(index)) => {
+                let failed = failed.into_iter().filter(|index| marks.contains(index));
+                Err(StoreError::AlreadyTaken(failed.map(|index| commit.marks[index - first_mark].clone()).collect()))
             }
             Err(_) => Err(StoreError::Conflict("somebody else committed to this session meanwhile")),
         }

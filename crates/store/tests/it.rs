@@ -1,0 +1,330 @@
+//! The store against the embedded stores, through the ordinary AWS SDK.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should fail there")]
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use domain::message::{Address, Channel, ChatKind, Sender};
+use domain::turn::Head;
+use domain::{
+    AccountId, Answer, Bot, BotId, BotStatus, DeadLetterId, Entry, EntryBody, EntryId, LinkId, MessageId,
+    ModelSettings, Outbound, OutboundId, SessionKey, SessionScope, Task, Timestamp, TurnId, Usage, UserMessage,
+};
+use embedded::Embedded;
+use store::{Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Store, StoreError};
+
+struct World {
+    store: Store,
+    _embedded: Embedded,
+    _dir: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https())
+        .build();
+    let endpoints = embedded.endpoints();
+    let dynamo = aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url(&endpoints.dynamodb).build();
+    let s3 = aws_sdk_s3::config::Builder::from(&config).endpoint_url(&endpoints.s3).force_path_style(true).build();
+    let (dynamo, s3) = (aws_sdk_dynamodb::Client::from_conf(dynamo), aws_sdk_s3::Client::from_conf(s3));
+    let keyring = Keyring::local([7; 32]).unwrap();
+    let store = Store::new(dynamo, s3, "state".into(), "state-bucket".into(), keyring);
+    store.create_missing().await.unwrap();
+    World { store, _embedded: embedded, _dir: dir }
+}
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(1_795_000_000 + secs)
+}
+
+fn account(n: u128) -> AccountId {
+    AccountId::from_parts(at(0), n)
+}
+
+fn bot_id() -> BotId {
+    BotId::from_parts(at(0), 2)
+}
+
+fn turn(n: u128) -> TurnId {
+    TurnId::from_parts(at(0), n)
+}
+
+fn bot(name: &str, n: u128) -> Bot {
+    Bot {
+        id: BotId::from_parts(at(0), n),
+        account: account(1),
+        name: name.into(),
+        status: BotStatus::Active,
+        agent: "main".into(),
+        model: ModelSettings::default(),
+        time_zone: "UTC".into(),
+        dm_scope: SessionScope::default(),
+        queue_mode: domain::turn::QueueMode::default(),
+        created_at: at(0),
+        updated_at: at(0),
+        version: 1,
+    }
+}
+
+fn message(n: u32) -> MessageId {
+    MessageId::of(LinkId::from_parts(at(0), 3), &n.to_string())
+}
+
+fn exchange(first_seq: u64, n: u32) -> Vec<Entry> {
+    let user = UserMessage {
+        message: message(n),
+        channel: Channel::WebChat,
+        sender: Sender { id: "1".into(), name: None, username: None },
+        text: format!("question {n}"),
+        attachments: vec![],
+        quote: None,
+        sent_at: at(n.into()),
+    };
+    let answer =
+        Answer { text: format!("answer {n}"), model: "test/one".into(), usage: Usage::default(), tool_calls: vec![] };
+    let bodies = [EntryBody::User(user), EntryBody::Assistant(answer)];
+    let entry = |(i, body): (usize, EntryBody)| Entry {
+        seq: first_seq + i as u64,
+        id: EntryId::from_parts(at(0), u128::from(first_seq) + i as u128),
+        turn: turn(n.into()),
+        at: at(n.into()),
+        body,
+    };
+    bodies.into_iter().enumerate().map(entry).collect()
+}
+
+fn outbound(n: u32) -> Outbound {
+    Outbound {
+        id: OutboundId::reply(turn(n.into()), 0),
+        account: account(1),
+        bot: bot_id(),
+        link: LinkId::from_parts(at(0), 3),
+        channel: Channel::Telegram,
+        address: Address { kind: ChatKind::Direct, chat: "5".into(), thread: None, reply_to: None },
+        text: "hello".into(),
+        created_at: at(n.into()),
+    }
+}
+
+/// Commits the `n`-th exchange of a session, as a worker that saw `seen` would.
+async fn commit(world: &World, session: &SessionKey, seen: &Head, n: u32) -> Result<Head, StoreError> {
+    let head =
+        Head { version: seen.version + 1, next_seq: seen.next_seq + 2, updated_at: at(n.into()), ..seen.clone() };
+    let commit = Commit {
+        seen_version: seen.version,
+        head: &head,
+        entries: &exchange(seen.next_seq, n),
+        marks: &[message(n)],
+        unmarks: &[],
+        outbox: &[outbound(n)],
+    };
+    world.store.account(account(1)).session_commit(bot_id(), session, &commit).await.map(|()| head)
+}
+
+#[tokio::test]
+async fn a_commit_is_all_or_nothing_and_of_two_workers_one_wins() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let session = SessionKey::main("main");
+    let empty = state.session_load(bot_id(), &session).await.unwrap();
+    assert!(empty.entries.is_empty() && empty.head == Head::default());
+
+    let first = commit(&world, &session, &Head::default(), 1).await.unwrap();
+    // Another worker that saw the same version, with another message: nothing of it is kept.
+    let lost = commit(&world, &session, &Head::default(), 2).await;
+    assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
+    assert!(state.delivery_get(bot_id(), &outbound(2).id).await.unwrap().is_none());
+
+    // The first message again, from a worker that saw the newest version: its mark tells.
+    let again = commit(&world, &session, &first, 1).await;
+    assert!(matches!(&again, Err(StoreError::AlreadyTaken(taken)) if *taken == [message(1)]), "{again:?}");
+
+    let second = commit(&world, &session, &first, 2).await.unwrap();
+    let loaded = state.session_load(bot_id(), &session).await.unwrap();
+    assert_eq!(loaded.head, second);
+    assert_eq!(loaded.entries, [exchange(0, 1), exchange(2, 2)].concat());
+    let delivery = state.delivery_get(bot_id(), &outbound(2).id).await.unwrap().unwrap();
+    assert_eq!((delivery.status, delivery.sent.len()), (DeliveryStatus::Pending, 0));
+}
+
+#[tokio::test]
+async fn a_message_without_a_mark_may_be_taken_in_again() {
+    let world = world().await;
+    let session = SessionKey::main("main");
+    let first = commit(&world, &session, &Head::default(), 1).await.unwrap();
+    let head = Head { version: first.version + 1, ..first.clone() };
+    let unmarks = [message(1)];
+    let failed =
+        Commit { seen_version: first.version, head: &head, entries: &[], marks: &[], unmarks: &unmarks, outbox: &[] };
+    let state = world.store.account(account(1));
+    state.session_commit(bot_id(), &session, &failed).await.unwrap();
+    let again = Head { next_seq: 4, version: head.version + 1, ..head.clone() };
+    let entries = exchange(2, 1);
+    let commit = Commit {
+        seen_version: head.version,
+        head: &again,
+        entries: &entries,
+        marks: &unmarks,
+        unmarks: &[],
+        outbox: &[],
+    };
+    state.session_commit(bot_id(), &session, &commit).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_log_is_read_from_its_end_and_in_pages_from_its_beginning() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let session: SessionKey = "agent:main:webchat:direct:long".parse().unwrap();
+    let mut head = Head::default();
+    for n in 0..130 {
+        head = commit(&world, &session, &head, n).await.unwrap();
+    }
+    let loaded = state.session_load(bot_id(), &session).await.unwrap();
+    assert_eq!(loaded.entries.last().unwrap().seq, 259);
+    assert!((100..260).contains(&loaded.entries.len()), "the end, not all: {}", loaded.entries.len());
+
+    let (mut next, mut seen) = (0, vec![]);
+    loop {
+        let page = state.session_read(bot_id(), &session, next, 30).await.unwrap();
+        if page.entries.is_empty() {
+            break;
+        }
+        seen.extend(page.entries.iter().map(|entry| entry.seq));
+        next = page.next;
+    }
+    assert_eq!(seen, (0..260).collect::<Vec<u64>>());
+    let last = state.session_read_last(bot_id(), &session, 3).await.unwrap();
+    assert_eq!(last.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (254..260).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn an_answer_bigger_than_a_row_is_stored_in_several() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let session = SessionKey::main("main");
+    let mut entries: Vec<Entry> = (0..8).flat_map(|n| exchange(u64::from(n) * 2, n)).collect();
+    for entry in &mut entries {
+        if let EntryBody::Assistant(answer) = &mut entry.body {
+            answer.text = "x".repeat(120_000);
+        }
+    }
+    let head = Head { version: 1, next_seq: 16, ..Head::default() };
+    let commit = Commit { seen_version: 0, head: &head, entries: &entries, marks: &[], unmarks: &[], outbox: &[] };
+    state.session_commit(bot_id(), &session, &commit).await.unwrap();
+    assert_eq!(state.session_read(bot_id(), &session, 0, 100).await.unwrap().entries, entries);
+}
+
+#[tokio::test]
+async fn overdue_replies_are_found_until_they_are_delivered() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    commit(&world, &SessionKey::main("main"), &Head::default(), 1).await.unwrap();
+    let overdue = async |now| {
+        let mut found = vec![];
+        for shard in 0..store::keys::OUTBOX_SHARDS {
+            found.extend(world.store.outbox_overdue(shard, now, 10).await.unwrap());
+        }
+        found
+    };
+    assert!(overdue(at(30)).await.is_empty(), "it is young");
+    assert_eq!(overdue(at(100)).await, [outbound(1)]);
+    world.store.outbox_put_off(&outbound(1), at(100)).await.unwrap();
+    assert!(overdue(at(101)).await.is_empty(), "it was put off");
+    let mut delivery = state.delivery_get(bot_id(), &outbound(1).id).await.unwrap().unwrap();
+    delivery.status = DeliveryStatus::Delivered;
+    state.delivery_put(&delivery).await.unwrap();
+    assert!(overdue(at(10_000)).await.is_empty(), "it was delivered");
+}
+
+#[tokio::test]
+async fn names_are_unique_within_an_account_and_free_again_after_a_rename() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    state.bot_create(&bot("Tidy", 2)).await.unwrap();
+    let taken = state.bot_create(&bot("tIDY", 3)).await;
+    assert!(matches!(taken, Err(StoreError::Conflict(reason)) if reason.contains("name")), "{taken:?}");
+    assert_eq!(state.bot_find("TIDY").await.unwrap().unwrap().id, bot_id());
+
+    let renamed = Bot { version: 2, ..bot("Heron", 2) };
+    state.bot_update(&bot("Tidy", 2), &renamed).await.unwrap();
+    let stale = state.bot_update(&bot("Tidy", 2), &Bot { version: 2, ..bot("Otter", 2) }).await;
+    assert!(matches!(stale, Err(StoreError::Conflict(reason)) if reason.contains("meanwhile")), "{stale:?}");
+    assert!(state.bot_find("tidy").await.unwrap().is_none());
+    state.bot_create(&bot("tidy", 4)).await.unwrap();
+
+    let other = world.store.account(account(9));
+    assert!(other.bot_list().await.unwrap().is_empty() && other.bot_find("tidy").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn deleting_a_bot_leaves_nothing_of_it() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let tidy = bot("Tidy", 2);
+    state.bot_create(&tidy).await.unwrap();
+    state.workspace_put(tidy.id, "SOUL.md", "kind").await.unwrap();
+    commit(&world, &SessionKey::main("main"), &Head::default(), 1).await.unwrap();
+    state.bot_delete(&tidy).await.unwrap();
+    assert!(state.bot_get(tidy.id).await.unwrap().is_none() && state.bot_find("tidy").await.unwrap().is_none());
+    assert!(state.workspace_list(tidy.id).await.unwrap().is_empty());
+    assert!(state.session_list(tidy.id).await.unwrap().is_empty());
+    assert!(state.session_load(tidy.id, &SessionKey::main("main")).await.unwrap().entries.is_empty());
+}
+
+#[tokio::test]
+async fn strangers_get_one_code_each_and_three_at_most_wait() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let link = LinkId::from_parts(at(0), 3);
+    let sender = |id: &str| Sender { id: id.into(), name: None, username: None };
+    let ask =
+        async |id: &str, code: &str, now| state.pairing_request(link, &sender(id), code.to_owned(), now).await.unwrap();
+    assert_eq!(ask("1", "AAAA", at(0)).await.as_deref(), Some("AAAA"));
+    assert_eq!(ask("1", "BBBB", at(1)).await.as_deref(), Some("AAAA"), "who asks again keeps the code");
+    ask("2", "CCCC", at(2)).await;
+    ask("3", "DDDD", at(3)).await;
+    assert_eq!(ask("4", "EEEE", at(4)).await, None);
+    assert_eq!(ask("4", "EEEE", at(3700)).await.as_deref(), Some("EEEE"), "codes expire after an hour");
+
+    assert!(!state.is_paired(link, "4").await.unwrap());
+    assert_eq!(state.pairing_approve(link, "zzzz", at(3701)).await.unwrap(), None);
+    assert_eq!(state.pairing_approve(link, " eeee ", at(3701)).await.unwrap(), Some(sender("4")));
+    assert!(state.is_paired(link, "4").await.unwrap());
+    let elsewhere = LinkId::from_parts(at(0), 4);
+    assert!(!state.is_paired(elsewhere, "4").await.unwrap());
+}
+
+#[tokio::test]
+async fn dead_letters_are_recorded_once_and_settled_once() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let letter = DeadLetter {
+        id: DeadLetterId::from_parts(at(0), 1),
+        queue: "outbound".into(),
+        task: Task::Deliver(Box::new(outbound(1))),
+        reason: "refused".into(),
+        failed_at: at(0),
+        status: DeadLetterStatus::Open,
+        version: 0,
+    };
+    world.store.dead_letter_record(&letter).await.unwrap();
+    let replayed = state.dead_letter_settle(&letter, DeadLetterStatus::Replayed).await.unwrap();
+    world.store.dead_letter_record(&letter).await.unwrap();
+    assert_eq!(state.dead_letter_list(at(1)).await.unwrap(), [replayed]);
+    let again = state.dead_letter_settle(&letter, DeadLetterStatus::Discarded).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    assert!(world.store.account(account(9)).dead_letter_get(letter.id).await.unwrap().is_none());
+    let later = at(0) + Duration::from_secs(91 * 24 * 3600);
+    assert!(state.dead_letter_list(later).await.unwrap().is_empty(), "they are kept for ninety days");
+}
