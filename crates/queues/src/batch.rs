@@ -3,13 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use futures::StreamExt;
-
 use crate::{Queue, Queues};
-
-/// How many groups of a batch are worked on at once. A batch has ten records at most.
-const GROUPS_AT_ONCE: usize = 10;
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 
 /// One record of a batch.
 #[derive(Clone, Debug)]
@@ -46,41 +41,46 @@ pub struct RecordError {
     pub source: anyhow::Error,
 }
 
-/// Hands each group's records, in order, to `work`, and reports those that were not done, and only
-/// those. They are received again after the delay that the error names.
-pub async fn handle_batch<F>(queues: &Queues, queue: Queue, event: SqsEvent, work: F) -> SqsBatchResponse
-where
-    F: AsyncFn(&[Record]) -> Result<(), RecordError>,
-{
+/// A batch's records by message group, in order within each: what may be worked on side by side.
+pub fn groups(event: SqsEvent) -> Vec<Vec<Record>> {
     let mut groups: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     for message in event.records {
         let record = Record::from(message);
         groups.entry(record.group.clone()).or_default().push(record);
     }
-    let work = &work;
-    let runs = groups.into_values().map(|records| async move {
-        let Err(error) = work(&records).await else { return vec![] };
-        tracing::warn!(
-            queue = queue.as_str(),
-            group = %records[0].group,
-            receive_count = records[0].receive_count,
-            retry_after_s = error.retry_after.as_secs(),
-            "Tasks will be tried again: {:#}",
-            error.source
-        );
-        let failed = records.into_iter().skip(error.done).collect::<Vec<_>>();
-        for record in &failed {
-            // If this fails the queue's own visibility timeout brings the record back, only later.
-            if let Err(error) = queues.release(queue, &record.receipt, error.retry_after).await {
-                tracing::debug!(record = %record.id, "A failed task keeps the queue's visibility timeout: {error}");
+    groups.into_values().collect()
+}
+
+impl Queues {
+    /// Tells SQS, by way of the function's response, which records were not done, and only those. They
+    /// are received again after the delay that their group's error names.
+    pub async fn report(
+        &self,
+        queue: Queue,
+        groups: Vec<Vec<Record>>,
+        outcomes: Vec<Result<(), RecordError>>,
+    ) -> SqsBatchResponse {
+        let mut response = SqsBatchResponse::default();
+        for (records, outcome) in groups.into_iter().zip(outcomes) {
+            let Err(error) = outcome else { continue };
+            tracing::warn!(
+                queue = queue.as_str(),
+                group = %records[0].group,
+                receive_count = records[0].receive_count,
+                retry_after_s = error.retry_after.as_secs(),
+                "Tasks will be tried again: {:#}",
+                error.source
+            );
+            for record in records.into_iter().skip(error.done) {
+                // If this fails the queue's own visibility timeout brings the record back, only later.
+                if let Err(error) = self.release(queue, &record.receipt, error.retry_after).await {
+                    tracing::debug!(record = %record.id, "A failed task keeps the queue's visibility timeout: {error}");
+                }
+                response.batch_item_failures.push(failure(record));
             }
         }
-        failed
-    });
-    let failed: Vec<Vec<Record>> = futures::stream::iter(runs).buffer_unordered(GROUPS_AT_ONCE).collect().await;
-    let mut response = SqsBatchResponse::default();
-    response.batch_item_failures = failed.into_iter().flatten().map(failure).collect();
-    response
+        response
+    }
 }
 
 fn failure(record: Record) -> BatchItemFailure {

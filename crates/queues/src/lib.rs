@@ -3,7 +3,7 @@
 mod batch;
 pub mod definition;
 
-pub use batch::{Record, RecordError, handle_batch};
+pub use batch::{Record, RecordError, groups};
 
 use std::collections::HashMap;
 use std::error::Error;

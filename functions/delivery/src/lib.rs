@@ -12,7 +12,8 @@ use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::SendError;
 use domain::{Channel, Link, LinkStatus, Outbound, Task};
-use queues::{Queue, Record, RecordError, handle_batch};
+use futures::future::join_all;
+use queues::{Queue, Record, RecordError};
 use runtime::Environment;
 use store::{Delivery, DeliveryStatus, SecretContext, StoreError};
 
@@ -50,8 +51,9 @@ impl DeliveryHandler {
 
     /// Sends the replies of a batch.
     pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
-        let work = async |records: &[Record]| self.process_group(records).await;
-        handle_batch(&self.environment.queues, Queue::Outbound, event, work).await
+        let groups = queues::groups(event);
+        let outcomes = join_all(groups.iter().map(|records| self.process_group(records))).await;
+        self.environment.queues.report(Queue::Outbound, groups, outcomes).await
     }
 
     /// Sends one chat's replies, in order: one that must wait holds back those behind it.

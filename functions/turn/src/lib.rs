@@ -12,7 +12,8 @@ use agent::{Agent, AgentConfig};
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use domain::{BotId, Inbound, SessionKey, Task};
-use queues::{Queue, Record, RecordError, handle_batch};
+use futures::future::join_all;
+use queues::{Queue, Record, RecordError};
 use runtime::Environment;
 use store::StoreError;
 
@@ -58,8 +59,9 @@ impl TurnHandler {
 
     /// Runs the turns of a batch. Whatever is not done by `deadline` goes on in another invocation.
     pub async fn handle(&self, event: SqsEvent, deadline: Instant) -> SqsBatchResponse {
-        let work = async |records: &[Record]| self.process_group(records, deadline).await;
-        handle_batch(&self.environment.queues, Queue::Turns, event, work).await
+        let groups = queues::groups(event);
+        let outcomes = join_all(groups.iter().map(|records| self.process_group(records, deadline))).await;
+        self.environment.queues.report(Queue::Turns, groups, outcomes).await
     }
 
     /// Runs the turns of one session's records, in order.
