@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
-use domain::{Bot, BotId};
+use domain::{Bot, BotId, Timestamp};
 
 use crate::error::{StoreError, unavailable};
 use crate::item::{Item, number, record, row, text};
@@ -19,6 +19,9 @@ pub enum Precondition {
 }
 
 pub(crate) const VERSION: &str = "version";
+
+/// How often a bot's version is tried to be raised while others change the bot, too.
+const TOUCHES: u32 = 10;
 
 impl Store {
     /// A put that holds only under `precondition`.
@@ -112,6 +115,19 @@ impl AccountStore<'_> {
             }
             Err(_) => Err(StoreError::Conflict("a bot of this name exists already")),
         }
+    }
+
+    /// Raises a bot's version: something that belongs to it has changed, its workspace for example.
+    pub async fn bot_touch(&self, id: BotId, now: Timestamp) -> Result<(), StoreError> {
+        for _ in 0..TOUCHES {
+            let Some(seen) = self.bot_get(id).await? else { return Ok(()) };
+            let bot = Bot { version: seen.version + 1, updated_at: now, ..seen.clone() };
+            match self.bot_update(&seen, &bot).await {
+                Err(StoreError::Conflict(_)) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Conflict("the bot is changed by many at once; try again"))
     }
 
     /// Deletes a bot with everything it has: links, sessions, workspace. The record goes last, so that

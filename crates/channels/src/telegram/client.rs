@@ -53,6 +53,11 @@ pub struct Me {
     pub first_name: String,
 }
 
+/// The bot's id, which its token begins with and keeps when it is replaced: `123` of `123:AAF…`.
+pub fn bot_id(token: &str) -> Option<&str> {
+    token.split_once(':').map(|(id, _)| id).filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
+}
+
 impl Client {
     /// `api_base` is `https://api.telegram.org` or another server of the Bot API. The time to connect
     /// is a setting of `http` (10 s is plenty); a whole call takes 30 s at most.

@@ -15,7 +15,7 @@ mod webhook;
 use domain::Address;
 use serde_json::{Value, json};
 
-pub use client::{Client, Me};
+pub use client::{Client, Me, bot_id};
 pub use render::{Chunk, MAX_TEXT, render};
 pub use update::{BadUpdate, Update, parse_update};
 pub use webhook::{SECRET_HEADER, hash_secret, verify_secret, webhook_reply_typing};

@@ -1,0 +1,230 @@
+//! Bots: made, listed, changed, paused, deleted.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::account::bot_name;
+use domain::{Bot, BotId, BotStatus};
+use runtime::Environment;
+
+use crate::auth::Caller;
+use crate::extract::{JsonBody, Segments, check_if_match, etag};
+use crate::model_settings;
+use crate::problem::Problem;
+use crate::registration;
+use crate::views::{BotCreate, BotPatch, BotView, Items, ModelView};
+
+/// The agent id in the session keys of a bot that is made here.
+const AGENT: &str = "main";
+const DEFAULT_TIME_ZONE: &str = "UTC";
+
+/// `GET /v1/bots`
+pub(crate) async fn list(
+    State(environment): State<Environment>,
+    caller: Caller,
+) -> Result<Json<Items<BotView>>, Problem> {
+    let bots = environment.store.account(caller.account).bot_list().await?;
+    Ok(Json(Items { items: bots.iter().map(view).collect() }))
+}
+
+/// `POST /v1/bots`
+pub(crate) async fn create(
+    State(environment): State<Environment>,
+    caller: Caller,
+    JsonBody(request): JsonBody<BotCreate>,
+) -> Result<Response, Problem> {
+    let bot = new_bot(&environment, caller, request).await?;
+    let account = environment.store.account(caller.account);
+    if account.bot_find(&bot.name).await?.is_some() {
+        return Err(name_taken(&bot.name));
+    }
+    // The workspace first: a crash in between leaves files of no bot, and never a bot without its files.
+    for file in agent::default_workspace(&bot.name).files {
+        account.workspace_put(bot.id, &file.name, &file.text).await?;
+    }
+    account.bot_create(&bot).await?;
+    tracing::info!(account = %caller.account, bot = %bot.id, "A bot was made.");
+    let mut response = (StatusCode::CREATED, answer(&bot)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/bots/{}", bot.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) -> Result<Bot, Problem> {
+    let now = environment.clock.now();
+    let mut bot = Bot {
+        id: BotId::from_parts(now, environment.entropy.next_u128()),
+        account: caller.account,
+        name: String::new(),
+        status: BotStatus::Active,
+        agent: AGENT.to_owned(),
+        model: Default::default(),
+        time_zone: DEFAULT_TIME_ZONE.to_owned(),
+        dm_scope: Default::default(),
+        queue_mode: Default::default(),
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    let fields = BotPatch {
+        name: Some(request.name),
+        model: request.model,
+        time_zone: request.time_zone,
+        dm_scope: request.dm_scope,
+        queue_mode: request.queue_mode,
+    };
+    apply(environment, &mut bot, fields).await?;
+    Ok(bot)
+}
+
+/// `GET /v1/bots/{bot}`
+pub(crate) async fn show(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+) -> Result<Response, Problem> {
+    let bot = find(&environment, caller, &bot).await?;
+    Ok(answer(&bot).into_response())
+}
+
+/// `PATCH /v1/bots/{bot}`
+pub(crate) async fn change(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+    headers: HeaderMap,
+    JsonBody(patch): JsonBody<BotPatch>,
+) -> Result<Response, Problem> {
+    let seen = find(&environment, caller, &bot).await?;
+    check_if_match(&headers, seen.version)?;
+    let mut bot = seen.clone();
+    apply(&environment, &mut bot, patch).await?;
+    save(&environment, &seen, bot).await
+}
+
+/// `DELETE /v1/bots/{bot}`
+pub(crate) async fn delete(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let bot = find(&environment, caller, &bot).await?;
+    check_if_match(&headers, bot.version)?;
+    let account = environment.store.account(caller.account);
+    let links = account.link_list(bot.id).await?;
+    registration::withdraw(&environment, &links).await;
+    account.bot_delete(&bot).await?;
+    tracing::info!(account = %caller.account, bot = %bot.id, "A bot was deleted.");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v1/bots/{bot}/pause`
+pub(crate) async fn pause(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+) -> Result<Response, Problem> {
+    set_status(&environment, caller, &bot, BotStatus::Paused).await
+}
+
+/// `POST /v1/bots/{bot}/resume`
+pub(crate) async fn resume(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+) -> Result<Response, Problem> {
+    set_status(&environment, caller, &bot, BotStatus::Active).await
+}
+
+async fn set_status(
+    environment: &Environment,
+    caller: Caller,
+    bot: &str,
+    status: BotStatus,
+) -> Result<Response, Problem> {
+    let seen = find(environment, caller, bot).await?;
+    if seen.status == status {
+        return Ok(answer(&seen).into_response());
+    }
+    let bot = Bot { status, ..seen.clone() };
+    save(environment, &seen, bot).await
+}
+
+/// The caller's bot with this id or name.
+pub(crate) async fn find(environment: &Environment, caller: Caller, id_or_name: &str) -> Result<Bot, Problem> {
+    let account = environment.store.account(caller.account);
+    if let Ok(id) = id_or_name.parse::<BotId>()
+        && let Some(bot) = account.bot_get(id).await?
+    {
+        return Ok(bot);
+    }
+    // What cannot be a name is not looked up: it may be longer than a key may be.
+    let found = match bot_name(id_or_name) {
+        Ok(name) => account.bot_find(&name).await?,
+        Err(_) => None,
+    };
+    let shown: String = id_or_name.chars().take(80).collect();
+    found.ok_or_else(|| Problem::not_found(format!("There is no bot `{shown}`. GET /v1/bots lists yours.")))
+}
+
+async fn apply(environment: &Environment, bot: &mut Bot, patch: BotPatch) -> Result<(), Problem> {
+    if let Some(name) = patch.name {
+        bot.name = bot_name(&name).map_err(|error| Problem::bad_request(format!("name: {error}.")))?;
+    }
+    if let Some(zone) = patch.time_zone {
+        bot.time_zone = time_zone(&zone)?;
+    }
+    if let Some(model) = patch.model {
+        model_settings::apply(environment, bot, model).await?;
+    }
+    bot.dm_scope = patch.dm_scope.unwrap_or(bot.dm_scope);
+    bot.queue_mode = patch.queue_mode.unwrap_or(bot.queue_mode);
+    Ok(())
+}
+
+fn time_zone(text: &str) -> Result<String, Problem> {
+    let zone = text.trim().parse::<chrono_tz::Tz>();
+    zone.map(|zone| zone.name().to_owned()).map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        Problem::bad_request(format!("time_zone: `{shown}` is not known; use an IANA name such as Europe/Berlin."))
+    })
+}
+
+/// Writes `bot` as the version after `seen`.
+async fn save(environment: &Environment, seen: &Bot, mut bot: Bot) -> Result<Response, Problem> {
+    bot.version = seen.version + 1;
+    bot.updated_at = environment.clock.now();
+    environment.store.account(bot.account).bot_update(seen, &bot).await?;
+    Ok(answer(&bot).into_response())
+}
+
+fn name_taken(name: &str) -> Problem {
+    Problem::conflict(format!("You have a bot named `{name}` already (case does not count). Choose another name."))
+}
+
+fn answer(bot: &Bot) -> impl IntoResponse + use<> {
+    (etag(bot.version), Json(view(bot)))
+}
+
+fn view(bot: &Bot) -> BotView {
+    BotView {
+        id: bot.id,
+        name: bot.name.clone(),
+        status: bot.status,
+        agent: bot.agent.clone(),
+        model: ModelView {
+            model: bot.model.model.clone(),
+            base_url: bot.model.base_url.clone(),
+            has_api_key: bot.model.api_key.is_some(),
+        },
+        time_zone: bot.time_zone.clone(),
+        dm_scope: bot.dm_scope,
+        queue_mode: bot.queue_mode,
+        created_at: bot.created_at,
+        updated_at: bot.updated_at,
+        version: bot.version,
+    }
+}

@@ -1,0 +1,263 @@
+//! Web chat: a message goes onto the queue, and its answer is read from the session's log.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use channels::webchat;
+use domain::{
+    Bot, BotStatus, Channel, Entry, EntryBody, Inbound, LinkId, MessageId, Sender, SessionKey, Task, Timestamp,
+};
+use runtime::Environment;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use store::LoggedEntries;
+use tokio::time::{Instant, sleep};
+
+use crate::auth::Caller;
+use crate::bots;
+use crate::extract::{JsonBody, Parameters, Segments};
+use crate::problem::Problem;
+use crate::views::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, Items, SessionView, ToolCallView};
+
+/// The conversation that is the bot's main session.
+const MAIN: &str = "main";
+/// The sender id of who holds the account's key.
+const OWNER: &str = "owner";
+/// How often a reader who waits looks at the log.
+const POLL: Duration = Duration::from_millis(250);
+/// In seconds.
+const MAX_WAIT: u64 = 20;
+const DEFAULT_LIMIT: i32 = 50;
+const MAX_LIMIT: i32 = 200;
+
+/// The link of a bot's web chat. Every bot has this one without a record of it, so its id follows from
+/// the bot's.
+pub fn webchat_link(bot: &Bot) -> LinkId {
+    let digest = Sha256::digest(format!("{}/{}", Channel::WebChat, bot.id));
+    LinkId::from_parts(bot.id.made_at(), first_bits(&digest))
+}
+
+/// The first 128 bits of a hash.
+pub(crate) fn first_bits(digest: &[u8]) -> u128 {
+    digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
+}
+
+/// `POST /v1/bots/{bot}/chat`
+pub(crate) async fn send(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+    JsonBody(request): JsonBody<ChatSend>,
+) -> Result<(StatusCode, Json<ChatAccepted>), Problem> {
+    let bot = bots::find(&environment, caller, &bot).await?;
+    if bot.status == BotStatus::Paused {
+        let detail = format!("The bot `{}` is paused. POST /v1/bots/{}/resume, then send again.", bot.name, bot.id);
+        return Err(Problem::conflict(detail));
+    }
+    let account = environment.store.account(caller.account);
+    let name = account.account_get().await?.map(|account| account.name);
+    let sender = Sender { id: OWNER.to_owned(), name, username: None };
+    let id = request.id.unwrap_or_else(|| format!("{:032x}", environment.entropy.next_u128()));
+    let inbound = inbound(&bot, sender, request.conversation.as_deref(), &id, &request.text, environment.clock.now())?;
+    // Read before the message is queued, so that nothing that comes of it lies before `next`.
+    let next = account.session_read_last(bot.id, &inbound.session, 1).await?.next;
+    let accepted = ChatAccepted { message: inbound.message.clone(), session: inbound.session.clone(), next };
+    environment.queues.send(&Task::Message(Box::new(inbound))).await?;
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+fn inbound(
+    bot: &Bot,
+    sender: Sender,
+    conversation: Option<&str>,
+    id: &str,
+    text: &str,
+    now: Timestamp,
+) -> Result<Inbound, Problem> {
+    let conversation = conversation.unwrap_or(MAIN).to_lowercase();
+    let received = webchat::received(&conversation, &sender, id, text, now);
+    let received = received.map_err(|error| Problem::bad_request(format!("Not sent: {error}.")))?;
+    let link = webchat_link(bot);
+    Ok(Inbound {
+        account: bot.account,
+        bot: bot.id,
+        link,
+        channel: Channel::WebChat,
+        message: MessageId::of(link, &received.channel_message_id),
+        session: session(bot, &conversation)?,
+        address: received.address,
+        sender: received.sender,
+        text: received.text,
+        attachments: received.attachments,
+        quote: received.quote,
+        sent_at: received.sent_at,
+        received_at: now,
+    })
+}
+
+/// The session of a conversation, whose name does not depend on case.
+fn session(bot: &Bot, conversation: &str) -> Result<SessionKey, Problem> {
+    let main = SessionKey::main(&bot.agent);
+    let conversation = conversation.to_lowercase();
+    if conversation == MAIN {
+        return Ok(main);
+    }
+    let agent = main.as_str().strip_suffix(MAIN).unwrap_or_default();
+    let is_one_segment = !conversation.contains(':') && conversation.len() <= webchat::MAX_CONVERSATION;
+    let key = format!("{agent}{}:direct:{conversation}", Channel::WebChat);
+    match key.parse() {
+        Ok(key) if is_one_segment => Ok(key),
+        Ok(_) | Err(_) => Err(Problem::bad_request(format!("Not read: {}.", webchat::BadMessage::Conversation))),
+    }
+}
+
+/// The query of `GET /v1/bots/{bot}/chat`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadQuery {
+    conversation: Option<String>,
+    /// The `next` of an earlier answer. Without it the end of the log is read.
+    after: Option<u64>,
+    /// For how many seconds to wait for something new.
+    #[serde(default)]
+    wait: u64,
+    limit: Option<i32>,
+}
+
+/// `GET /v1/bots/{bot}/chat`
+pub(crate) async fn read(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+    Parameters(query): Parameters<ReadQuery>,
+) -> Result<Json<ChatPage>, Problem> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if query.wait > MAX_WAIT || !(1..=MAX_LIMIT).contains(&limit) {
+        let detail = format!("Give `wait` as 0 to {MAX_WAIT} seconds and `limit` as 1 to {MAX_LIMIT}.");
+        return Err(Problem::bad_request(detail));
+    }
+    let bot = bots::find(&environment, caller, &bot).await?;
+    let session = session(&bot, query.conversation.as_deref().unwrap_or(MAIN))?;
+    let page = match query.after {
+        None => read_end(&environment, &bot, &session, limit).await?,
+        Some(after) => {
+            let wait = Duration::from_secs(query.wait);
+            read_after(&environment, &bot, &session, after, limit, wait).await?
+        }
+    };
+    let busy = is_busy(&environment, &bot, &session).await?;
+    Ok(Json(ChatPage { session, items: page.entries.into_iter().map(entry_view).collect(), next: page.next, busy }))
+}
+
+async fn read_end(
+    environment: &Environment,
+    bot: &Bot,
+    session: &SessionKey,
+    limit: i32,
+) -> Result<LoggedEntries, Problem> {
+    let account = environment.store.account(bot.account);
+    let mut page = account.session_read_last(bot.id, session, limit).await?;
+    // The store counts commits, and a commit may have several entries.
+    let surplus = page.entries.len().saturating_sub(usize::try_from(limit).unwrap_or_default());
+    page.entries.drain(..surplus);
+    Ok(page)
+}
+
+async fn read_after(
+    environment: &Environment,
+    bot: &Bot,
+    session: &SessionKey,
+    after: u64,
+    limit: i32,
+    wait: Duration,
+) -> Result<LoggedEntries, Problem> {
+    let account = environment.store.account(bot.account);
+    let until = Instant::now() + wait;
+    loop {
+        let page = account.session_read(bot.id, session, after, limit).await?;
+        if !page.entries.is_empty() || Instant::now() + POLL > until {
+            return Ok(page);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Whether a turn has committed something and has not ended: the log then ends with something that is
+/// not final.
+async fn is_busy(environment: &Environment, bot: &Bot, session: &SessionKey) -> Result<bool, Problem> {
+    let account = environment.store.account(bot.account);
+    let end = account.session_read_last(bot.id, session, 1).await?;
+    Ok(end.entries.last().is_some_and(|entry| !is_final(entry)))
+}
+
+fn is_final(entry: &Entry) -> bool {
+    match &entry.body {
+        EntryBody::Assistant(answer) => answer.tool_calls.is_empty(),
+        EntryBody::Failed { .. } => true,
+        EntryBody::User(_) | EntryBody::ToolResult(_) => false,
+    }
+}
+
+fn entry_view(entry: Entry) -> EntryView {
+    let is_final = is_final(&entry);
+    let mut view = EntryView {
+        seq: entry.seq,
+        at: entry.at,
+        turn: entry.turn,
+        kind: EntryKind::User,
+        text: String::new(),
+        message: None,
+        channel: None,
+        sender: None,
+        tool_calls: vec![],
+        tool: None,
+        outcome: None,
+        model: None,
+        usage: None,
+        detail: None,
+        is_final,
+    };
+    match entry.body {
+        EntryBody::User(user) => {
+            view.text = user.text;
+            view.message = Some(user.message);
+            view.channel = Some(user.channel);
+            view.sender = Some(user.sender);
+        }
+        EntryBody::Assistant(answer) => {
+            view.kind = EntryKind::Assistant;
+            view.text = answer.text;
+            let call = |call: domain::ToolCall| ToolCallView { name: call.name, arguments: call.arguments };
+            view.tool_calls = answer.tool_calls.into_iter().map(call).collect();
+            view.model = Some(answer.model);
+            view.usage = Some(answer.usage);
+        }
+        EntryBody::ToolResult(result) => {
+            view.kind = EntryKind::ToolResult;
+            view.text = result.text;
+            view.tool = Some(result.name);
+            view.outcome = Some(result.outcome);
+        }
+        EntryBody::Failed { text, detail } => {
+            view.kind = EntryKind::Failed;
+            view.text = text;
+            view.detail = Some(detail);
+        }
+    }
+    view
+}
+
+/// `GET /v1/bots/{bot}/sessions`
+pub(crate) async fn sessions(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+) -> Result<Json<Items<SessionView>>, Problem> {
+    let bot = bots::find(&environment, caller, &bot).await?;
+    let sessions = environment.store.account(caller.account).session_list(bot.id).await?;
+    let view =
+        |summary: store::SessionSummary| SessionView { session: summary.session, created_at: summary.created_at };
+    Ok(Json(Items { items: sessions.into_iter().map(view).collect() }))
+}

@@ -1,0 +1,14 @@
+//! Serves the HTTP API for accounts, bots, links and dead letters.
+//!
+//! Trigger:  HTTP, `/health` and `/v1/…` with an API key
+//! Writes:   bots, links, pairings, workspace files, dead letters
+//! Emits:    `turns.fifo`, grouped by session, for web chat and replays; `outbound.fifo` for greetings and replays
+//! Failure:  `application/problem+json` that says what to do; 503 where the same request may be sent again
+
+use runtime::Environment;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_http::Error> {
+    let environment = Environment::from_lambda().await?;
+    lambda_http::run(api::router(environment)).await
+}

@@ -1,0 +1,11 @@
+//! The API as its callers see it: every test sends requests to the router, over the embedded services.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail the test, as tests themselves do")]
+
+mod bots;
+mod chat;
+mod dead_letters;
+mod errors;
+mod files;
+mod harness;
+mod links;
