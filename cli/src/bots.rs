@@ -1,0 +1,290 @@
+//! `lowtide bots`: made, listed, changed, paused, deleted.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use api::views::{BotCreate, BotPatch, BotView, ModelPatch, ModelView};
+use clap::{Args, Subcommand};
+use domain::turn::QueueMode;
+use domain::{BotStatus, SessionScope};
+use runtime::Clock;
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::table::{ago, fields, table};
+use crate::terminal::{SecretSource, ask_secret, confirm, secret};
+use crate::{Output, word};
+
+/// What stands for the model that needs no key.
+const DEMO: &str = "demo";
+
+#[derive(Subcommand)]
+pub(crate) enum BotsCommand {
+    /// List your bots
+    #[command(visible_alias = "ls")]
+    List,
+    /// Make a bot
+    Create(CreateArgs),
+    /// Show a bot
+    Show { bot: String },
+    /// Change which model a bot uses
+    Model(ModelArgs),
+    /// Give a bot another name
+    Rename { bot: String, name: String },
+    /// Have a bot take no messages until it is resumed
+    Pause { bot: String },
+    /// Have a paused bot take messages again
+    Resume { bot: String },
+    /// Delete a bot and everything that it remembers
+    Delete {
+        bot: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct CreateArgs {
+    name: String,
+    /// `provider/model`, such as openai/gpt-5.1; left out: the built-in demo, which needs no key
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    #[command(flatten)]
+    access: ModelAccess,
+    /// The bot's time zone, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// What becomes of a message that arrives while the bot works: steer, followup or collect
+    #[arg(long, value_name = "MODE", value_parser = word::<QueueMode>)]
+    queue_mode: Option<QueueMode>,
+    /// How direct chats share memory: main, per-peer, per-channel-peer or per-account-channel-peer
+    #[arg(long, value_name = "SCOPE", value_parser = word::<SessionScope>)]
+    dm_scope: Option<SessionScope>,
+}
+
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    bot: String,
+    /// `provider/model`, such as openai/gpt-5.1, or `demo`
+    model: String,
+    #[command(flatten)]
+    access: ModelAccess,
+    /// Forget the stored key
+    #[arg(long, conflicts_with_all = ["api_key_env", "api_key_file"])]
+    no_key: bool,
+}
+
+/// How to reach a model. A key is never an argument: arguments show in the list of processes.
+#[derive(Args, Default)]
+struct ModelAccess {
+    /// An OpenAI-compatible API of your own, up to and including /v1
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Environment variable that holds the provider's key
+    #[arg(long, value_name = "VAR", conflicts_with = "api_key_file")]
+    api_key_env: Option<String>,
+    /// File that holds the provider's key; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+}
+
+impl ModelAccess {
+    fn api_key(&self) -> anyhow::Result<Option<String>> {
+        match (&self.api_key_env, &self.api_key_file) {
+            (Some(name), _) => secret(SecretSource::Env(name)).map(Some),
+            (None, Some(path)) => secret(SecretSource::File(path)).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn is_given(&self) -> bool {
+        self.base_url.is_some() || self.api_key_env.is_some() || self.api_key_file.is_some()
+    }
+}
+
+/// Runs `lowtide bots`.
+pub(crate) async fn run(client: &Client, output: Output, command: BotsCommand) -> anyhow::Result<()> {
+    match command {
+        BotsCommand::List => list(client, output).await,
+        BotsCommand::Create(args) => create(client, output, args).await,
+        BotsCommand::Show { bot } => {
+            let bot = client.bot_get(&bot).await?;
+            output.show(&bot, || card(output, &bot))
+        }
+        BotsCommand::Model(args) => change_model(client, output, args).await,
+        BotsCommand::Rename { bot, name } => {
+            let before = client.bot_get(&bot).await?;
+            let patch = BotPatch { name: Some(name), ..BotPatch::default() };
+            let bot = client.bot_change(before.id, &patch).await?;
+            output.show(&bot, || format!("{} is now called {}.", before.name, bot.name))
+        }
+        BotsCommand::Pause { bot } => {
+            let bot = client.bot_pause(client.bot_get(&bot).await?.id).await?;
+            output.show(&bot, || format!("{} is paused. `{}` ends that.", bot.name, resume_command(&bot)))
+        }
+        BotsCommand::Resume { bot } => {
+            let bot = client.bot_resume(client.bot_get(&bot).await?.id).await?;
+            output.show(&bot, || format!("{} takes messages again.", bot.name))
+        }
+        BotsCommand::Delete { bot, yes } => {
+            let bot = client.bot_get(&bot).await?;
+            if !yes && !confirm(&format!("Delete {} and everything that it remembers?", bot.name))? {
+                return Err(Failure::usage("Nothing was deleted.").into());
+            }
+            client.bot_delete(bot.id).await?;
+            output.done(|| format!("{} is deleted.", bot.name))
+        }
+    }
+}
+
+/// The bot that is meant: the one named, the only one, or the default of this machine.
+pub(crate) async fn choose(client: &Client, named: Option<&str>) -> Result<BotView, Failure> {
+    if let Some(named) = named {
+        return client.bot_get(named).await;
+    }
+    let mut bots = client.bot_list().await?.items;
+    let names = bots.iter().map(|bot| bot.name.as_str()).collect::<Vec<_>>().join(", ");
+    let is_default = |bot: &BotView| client.default_bot().is_some_and(|name| name.eq_ignore_ascii_case(&bot.name));
+    let chosen = if bots.len() == 1 { Some(0) } else { bots.iter().position(is_default) };
+    match chosen {
+        Some(position) => Ok(bots.swap_remove(position)),
+        None if bots.is_empty() => {
+            Err(Failure::usage("There are no bots yet. Make one with `lowtide bots create NAME`."))
+        }
+        None => Err(Failure::usage(format!("Which bot? Name one of: {names}."))),
+    }
+}
+
+async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+    let bots = client.bot_list().await?;
+    output.show(&bots, || {
+        if bots.items.is_empty() {
+            return "No bots yet. Make one with `lowtide bots create NAME`.".to_owned();
+        }
+        let row = |bot: &BotView| {
+            [
+                bot.name.clone(),
+                status(bot.status).to_owned(),
+                model(&bot.model),
+                bot.time_zone.clone(),
+                bot.id.to_string(),
+            ]
+        };
+        let rows: Vec<_> = bots.items.iter().map(row).collect();
+        table(output.style, ["NAME", "STATUS", "MODEL", "TIME ZONE", "ID"], &rows)
+    })
+}
+
+async fn create(client: &Client, output: Output, args: CreateArgs) -> anyhow::Result<()> {
+    if args.model.is_none() && args.access.is_given() {
+        return Err(Failure::usage("A key or an address belongs to a model: give --model, too.").into());
+    }
+    let model = match args.model.as_deref() {
+        None | Some(DEMO) => None,
+        Some(model) => {
+            let key = match args.access.api_key()? {
+                None if args.access.base_url.is_none() => ask_key(model, output)?,
+                key => key,
+            };
+            Some(ModelPatch {
+                model: Some(Some(model.to_owned())),
+                base_url: args.access.base_url.map(Some),
+                api_key: key.map(Some),
+            })
+        }
+    };
+    let request = BotCreate {
+        name: args.name,
+        model,
+        time_zone: args.time_zone,
+        dm_scope: args.dm_scope,
+        queue_mode: args.queue_mode,
+    };
+    let bot = client.bot_create(&request).await?;
+    output.show(&bot, || format!("{}\n\nTalk to it: lowtide chat {}", card(output, &bot), quoted(&bot.name)))
+}
+
+async fn change_model(client: &Client, output: Output, args: ModelArgs) -> anyhow::Result<()> {
+    let before = client.bot_get(&args.bot).await?;
+    let patch = if args.model == DEMO {
+        if args.access.is_given() {
+            return Err(Failure::usage("The demo needs no key and no address. Leave them out, or name a model.").into());
+        }
+        ModelPatch { model: Some(None), base_url: Some(None), api_key: Some(None) }
+    } else {
+        let key = match args.access.api_key()? {
+            Some(key) => Some(Some(key)),
+            None if args.no_key => Some(None),
+            None if before.model.has_api_key || args.access.base_url.is_some() => None,
+            None => ask_key(&args.model, output)?.map(Some),
+        };
+        ModelPatch { model: Some(Some(args.model)), base_url: args.access.base_url.map(Some), api_key: key }
+    };
+    let bot = client.bot_change(before.id, &BotPatch { model: Some(patch), ..BotPatch::default() }).await?;
+    output.show(&bot, || {
+        let mut text = format!("{} now uses {}.", bot.name, model(&bot.model));
+        if bot.model.model.is_some() && !bot.model.has_api_key {
+            text.push_str(" It has no API key; if the provider wants one, give --api-key-env.");
+        }
+        text
+    })
+}
+
+/// Asks for a provider's key, if somebody is there to answer.
+fn ask_key(model: &str, output: Output) -> anyhow::Result<Option<String>> {
+    if output.json || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Ok(None);
+    }
+    ask_secret(&format!("API key for {model} (Enter for none): "))
+}
+
+fn card(output: Output, bot: &BotView) -> String {
+    let key = if bot.model.has_api_key { "stored, encrypted" } else { "none" };
+    let mut lines = vec![
+        ("name", bot.name.clone()),
+        ("id", bot.id.to_string()),
+        ("status", status(bot.status).to_owned()),
+        ("model", model(&bot.model)),
+    ];
+    if bot.model.model.is_some() {
+        lines.push(("api key", key.to_owned()));
+    }
+    lines.extend(bot.model.base_url.clone().map(|url| ("base url", url)));
+    lines.extend([
+        ("time zone", bot.time_zone.clone()),
+        ("queue mode", as_word(&bot.queue_mode)),
+        ("dm scope", as_word(&bot.dm_scope)),
+        ("made", ago(bot.created_at, Clock::system().now())),
+    ]);
+    fields(output.style, &lines)
+}
+
+fn status(status: BotStatus) -> &'static str {
+    match status {
+        BotStatus::Active => "active",
+        BotStatus::Paused => "paused",
+    }
+}
+
+fn model(model: &ModelView) -> String {
+    model.model.clone().unwrap_or_else(|| "built-in demo".to_owned())
+}
+
+/// A value as the API writes it.
+fn as_word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// What ends a pause.
+pub(crate) fn resume_command(bot: &BotView) -> String {
+    format!("lowtide bots resume {}", quoted(&bot.name))
+}
+
+/// A name as the shell takes it.
+pub(crate) fn quoted(name: &str) -> String {
+    if name.contains(' ') { format!("'{name}'") } else { name.to_owned() }
+}

@@ -1,0 +1,247 @@
+//! The API's client: one method a route, over the types that the API itself answers with.
+
+use std::time::Duration;
+
+use api::views::{
+    BotCreate, BotPatch, BotView, ChatAccepted, ChatPage, ChatSend, DeadLetterView, FileView, Items, LinkCreate,
+    LinkView, PairingApprove, PairingApproved, PairingView, ProblemView,
+};
+use domain::{BotId, LinkId};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
+use serde::de::DeserializeOwned;
+
+use crate::config::Target;
+use crate::failure::{Exit, Failure};
+
+/// The longest that a request may take; above what the API takes to check a token with a channel.
+const TIMEOUT: Duration = Duration::from_secs(45);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the API holds a request for new entries, in seconds.
+const WAIT: &str = "20";
+
+/// Talks to one deployment as one account.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    target: Target,
+}
+
+type Answer<T> = Result<T, Failure>;
+
+impl Client {
+    /// Makes no request yet.
+    pub(crate) fn new(target: Target) -> Answer<Client> {
+        let bad = || Failure::usage(format!("`{}` is not an address. Write it as https://host.", target.url));
+        let base = Url::parse(&target.url).map_err(|_| bad())?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(bad());
+        }
+        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+        // A proxy cannot reach this machine by that name.
+        if matches!(base.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| Failure::new(Exit::Failed, format!("No HTTP client: {error}.")))?;
+        Ok(Client { http, base, target })
+    }
+
+    /// The bot to talk to when none is named.
+    pub(crate) fn default_bot(&self) -> Option<&str> {
+        self.target.bot.as_deref()
+    }
+
+    pub(crate) async fn bot_list(&self) -> Answer<Items<BotView>> {
+        self.json(self.request(Method::GET, &["v1", "bots"])).await
+    }
+
+    pub(crate) async fn bot_create(&self, bot: &BotCreate) -> Answer<BotView> {
+        self.json(self.request(Method::POST, &["v1", "bots"]).json(bot)).await
+    }
+
+    /// The bot with this id or name.
+    pub(crate) async fn bot_get(&self, bot: &str) -> Answer<BotView> {
+        let response = self.send(self.request(Method::GET, &["v1", "bots", bot])).await?;
+        if response.status() == StatusCode::NOT_FOUND && is_problem(&response) {
+            return Err(Failure::usage(format!("There is no bot `{bot}`. `lowtide bots list` shows yours.")));
+        }
+        self.read(self.checked(response).await?).await
+    }
+
+    pub(crate) async fn bot_change(&self, bot: BotId, patch: &BotPatch) -> Answer<BotView> {
+        self.json(self.request(Method::PATCH, &["v1", "bots", &bot.to_string()]).json(patch)).await
+    }
+
+    pub(crate) async fn bot_pause(&self, bot: BotId) -> Answer<BotView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "pause"])).await
+    }
+
+    pub(crate) async fn bot_resume(&self, bot: BotId) -> Answer<BotView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "resume"])).await
+    }
+
+    pub(crate) async fn bot_delete(&self, bot: BotId) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["v1", "bots", &bot.to_string()])).await
+    }
+
+    pub(crate) async fn chat_send(&self, bot: BotId, message: &ChatSend) -> Answer<ChatAccepted> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "chat"]).json(message)).await
+    }
+
+    /// The entries from `after` on; waits a while for the first of them.
+    pub(crate) async fn chat_after(&self, bot: BotId, conversation: Option<&str>, after: u64) -> Answer<ChatPage> {
+        self.json(self.chat(bot, conversation, &[("after", &after.to_string()), ("wait", WAIT)])).await
+    }
+
+    /// The last entries.
+    pub(crate) async fn chat_last(&self, bot: BotId, conversation: Option<&str>, limit: u32) -> Answer<ChatPage> {
+        self.json(self.chat(bot, conversation, &[("limit", &limit.to_string())])).await
+    }
+
+    fn chat(&self, bot: BotId, conversation: Option<&str>, query: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.url(&["v1", "bots", &bot.to_string(), "chat"]);
+        let conversation = conversation.map(|name| ("conversation", name));
+        url.query_pairs_mut().extend_pairs(query.iter().copied().chain(conversation));
+        self.http.get(url).bearer_auth(&self.target.key)
+    }
+
+    pub(crate) async fn file_list(&self, bot: BotId) -> Answer<Items<FileView>> {
+        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "files"])).await
+    }
+
+    pub(crate) async fn file_get(&self, bot: BotId, name: &str) -> Answer<String> {
+        let request = self.request(Method::GET, &["v1", "bots", &bot.to_string(), "files", name]);
+        let response = self.checked(self.send(request).await?).await?;
+        response.text().await.map_err(|error| self.lost(&error))
+    }
+
+    pub(crate) async fn file_put(&self, bot: BotId, name: &str, text: String) -> Answer<()> {
+        let request = self.request(Method::PUT, &["v1", "bots", &bot.to_string(), "files", name]);
+        self.done(request.header(header::CONTENT_TYPE, "text/markdown; charset=utf-8").body(text)).await
+    }
+
+    pub(crate) async fn link_list(&self, bot: BotId) -> Answer<Items<LinkView>> {
+        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "links"])).await
+    }
+
+    pub(crate) async fn link_create(&self, bot: BotId, link: &LinkCreate) -> Answer<LinkView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "links"]).json(link)).await
+    }
+
+    pub(crate) async fn link_pause(&self, bot: BotId, link: LinkId) -> Answer<LinkView> {
+        self.json(self.link(Method::POST, bot, link, &["pause"])).await
+    }
+
+    pub(crate) async fn link_resume(&self, bot: BotId, link: LinkId) -> Answer<LinkView> {
+        self.json(self.link(Method::POST, bot, link, &["resume"])).await
+    }
+
+    pub(crate) async fn link_delete(&self, bot: BotId, link: LinkId) -> Answer<()> {
+        self.done(self.link(Method::DELETE, bot, link, &[])).await
+    }
+
+    pub(crate) async fn pairing_list(&self, bot: BotId, link: LinkId) -> Answer<Items<PairingView>> {
+        self.json(self.link(Method::GET, bot, link, &["pairings"])).await
+    }
+
+    pub(crate) async fn pairing_approve(&self, bot: BotId, link: LinkId, code: &str) -> Answer<PairingApproved> {
+        let body = PairingApprove { code: code.to_owned() };
+        self.json(self.link(Method::POST, bot, link, &["pairings", "approve"]).json(&body)).await
+    }
+
+    fn link(&self, method: Method, bot: BotId, link: LinkId, rest: &[&str]) -> RequestBuilder {
+        let (bot, link) = (bot.to_string(), link.to_string());
+        let path: Vec<&str> = ["v1", "bots", &bot, "links", &link].into_iter().chain(rest.iter().copied()).collect();
+        self.request(method, &path)
+    }
+
+    pub(crate) async fn dead_letter_list(&self) -> Answer<Items<DeadLetterView>> {
+        self.json(self.request(Method::GET, &["v1", "dead-letters"])).await
+    }
+
+    pub(crate) async fn dead_letter_get(&self, id: &str) -> Answer<DeadLetterView> {
+        self.json(self.request(Method::GET, &["v1", "dead-letters", id])).await
+    }
+
+    /// Queues the task again; `force` does so although the letter was settled before.
+    pub(crate) async fn dead_letter_replay(&self, id: &str, force: bool) -> Answer<DeadLetterView> {
+        let mut url = self.url(&["v1", "dead-letters", id, "replay"]);
+        if force {
+            url.query_pairs_mut().append_pair("force", "true");
+        }
+        self.json(self.http.post(url).bearer_auth(&self.target.key)).await
+    }
+
+    pub(crate) async fn dead_letter_discard(&self, id: &str) -> Answer<DeadLetterView> {
+        self.json(self.request(Method::POST, &["v1", "dead-letters", id, "discard"])).await
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.http.request(method, self.url(path)).bearer_auth(&self.target.key)
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // Only an address without a host refuses segments, and `new` lets none in.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
+        let response = self.checked(self.send(request).await?).await?;
+        self.read(response).await
+    }
+
+    async fn done(&self, request: RequestBuilder) -> Answer<()> {
+        self.checked(self.send(request).await?).await.map(drop)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Answer<Response> {
+        request.send().await.map_err(|error| self.lost(&error))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Answer<T> {
+        response.json().await.map_err(|error| if error.is_decode() { self.strange() } else { self.lost(&error) })
+    }
+
+    /// Turns the API's errors into ours.
+    async fn checked(&self, response: Response) -> Answer<Response> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let problem = if is_problem(&response) { response.json::<ProblemView>().await.ok() } else { None };
+        let Some(problem) = problem else {
+            let message = format!("{} answered with HTTP {status}, not as Lowtide does. Check the address.", self.base);
+            return Err(Failure { may_pass: status.is_server_error(), ..Failure::new(Exit::Unreachable, message) });
+        };
+        let exit = match status {
+            StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => Exit::Failed,
+            status if status.is_client_error() => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        let may_pass = matches!(status.as_u16(), 429 | 500 | 502..=504);
+        Err(Failure { may_pass, ..Failure::new(exit, problem.detail) })
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Failure {
+        let what = if error.is_timeout() { "it did not answer in time" } else { "there is no connection" };
+        let message = format!("Cannot reach Lowtide at {}: {what}. Is `lowtide dev` running?", self.target.url);
+        Failure { may_pass: true, ..Failure::new(Exit::Unreachable, message) }
+    }
+
+    fn strange(&self) -> Failure {
+        let message = format!(
+            "What {} answered cannot be read. Is it Lowtide, and of the same version as this program ({})?",
+            self.target.url,
+            env!("CARGO_PKG_VERSION")
+        );
+        Failure::new(Exit::Failed, message)
+    }
+}
+
+fn is_problem(response: &Response) -> bool {
+    let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|media_type| media_type.starts_with("application/problem+json"))
+}

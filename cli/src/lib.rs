@@ -1,0 +1,136 @@
+//! The `lowtide` program: runs Lowtide on one machine, and talks to any Lowtide over its HTTP API.
+
+pub mod dev;
+
+mod answer;
+mod bots;
+mod chat;
+mod client;
+mod config;
+mod dead_letters;
+mod failure;
+mod files;
+mod links;
+mod progress;
+mod prompt_history;
+mod table;
+mod terminal;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use client::Client;
+use config::Connection;
+pub use failure::{Exit, Failure, exit_of};
+use terminal::{Style, say, say_json};
+
+const EXAMPLES: &str = "\
+Examples:
+  lowtide dev                                     start Lowtide on this machine
+  lowtide chat                                    talk to your bot
+  lowtide chat tidy --message 'what time is it?'  one question, one answer
+  lowtide bots model tidy openai/gpt-5.1          give it a real model; asks for the key
+  lowtide links add telegram tidy                 put it on Telegram; asks for the token
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Lowtide cannot be reached, 4 no answer in time.";
+
+/// Run many AI bots on AWS Lambda, or all of them in one process on your machine.
+#[derive(Parser)]
+#[command(name = "lowtide", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Print the API's JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run Lowtide on this machine: API, webhooks, bots and state in one process
+    Dev(dev::DevArgs),
+    /// Talk to a bot
+    Chat(chat::ChatArgs),
+    /// Make, change and list bots
+    #[command(subcommand, visible_alias = "bot")]
+    Bots(bots::BotsCommand),
+    /// Put bots on channels, and decide who may write to them
+    #[command(subcommand, visible_alias = "link")]
+    Links(links::LinksCommand),
+    /// Read and write the files that say who a bot is and what it knows
+    Files(files::FilesArgs),
+    /// See what failed for good; replay or discard it
+    #[command(subcommand, visible_alias = "dlq")]
+    DeadLetters(dead_letters::DeadLettersCommand),
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug)]
+struct Output {
+    json: bool,
+    style: Style,
+}
+
+impl Output {
+    /// Shows a result: as the API's JSON if that was asked for, otherwise as `text`.
+    fn show(self, view: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.json { say_json(view) } else { Ok(say(text())?) }
+    }
+
+    /// Tells that something without a result was done.
+    fn done(self, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.json { Ok(()) } else { Ok(say(text())?) }
+    }
+}
+
+/// Runs one command.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    let connection = cli.connection;
+    let output = Output { json: cli.json, style: Style::of(&std::io::stdout()) };
+    if let Command::Dev(args) = cli.command {
+        return Box::pin(dev::run(args, connection.state_dir()?)).await;
+    }
+    runtime::install_crypto();
+    let client = Client::new(connection.target()?)?;
+    match cli.command {
+        Command::Dev(_) => Ok(()),
+        Command::Chat(args) => chat::run(&client, output, args, connection.state_dir().ok().as_deref()).await,
+        Command::Bots(command) => bots::run(&client, output, command).await,
+        Command::Links(command) => links::run(&client, output, command).await,
+        Command::Files(args) => files::run(&client, output, args).await,
+        Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
+    }
+}
+
+/// Reads an option's value as the API writes it.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_lowercase())).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_are_the_apis_own() {
+        assert_eq!(word::<domain::access::DmPolicy>("Open"), Ok(domain::access::DmPolicy::Open));
+        let error = word::<domain::SessionScope>("peer").unwrap_err();
+        assert!(error.contains("per-channel-peer"), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_no_argument_of_a_bot() {
+        let parsed = Cli::try_parse_from(["lowtide", "bots", "model", "tidy", "openai/x", "--api-key", "sk-1"]);
+        assert!(parsed.is_err());
+    }
+}

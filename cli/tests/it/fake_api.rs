@@ -1,0 +1,234 @@
+//! A stand-in for the API, with bots whose names say how they answer.
+//!
+//! `tidy` calls a tool and answers, `broken` fails, `silent` never answers, `shaky` refuses each kind of
+//! request once before it answers. Every request must carry the key.
+
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const KEY: &str = "lt_test";
+const TURN: &str = "turn_00000000000000000000000001";
+const LINK: &str = "link_00000000000000000000000001";
+
+#[derive(Clone, Default)]
+struct Fake {
+    state: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    bots: Vec<Value>,
+    /// Method, path and body of every request.
+    requests: Vec<(String, Value)>,
+    message_text: String,
+    refused: Vec<Method>,
+}
+
+/// The running server.
+pub(crate) struct FakeApi {
+    pub(crate) url: String,
+    fake: Fake,
+    home: tempfile::TempDir,
+}
+
+impl FakeApi {
+    /// Serves bots of these names.
+    pub(crate) async fn start(bots: &[&str]) -> FakeApi {
+        let fake = Fake::default();
+        fake.state.lock().unwrap().bots = bots.iter().zip(1..).map(|(name, number)| bot(name, number)).collect();
+        let router = Router::new()
+            .route("/v1/bots", get(bot_list))
+            .route("/v1/bots/{bot}", any(bot_one))
+            .route("/v1/bots/{bot}/chat", post(chat_send).get(chat_read))
+            .route("/v1/bots/{bot}/links", post(link_create))
+            .route("/v1/dead-letters", get(dead_letters))
+            .route("/v1/bots/{bot}/files/{name}", any(file))
+            .layer(middleware::from_fn_with_state(fake.clone(), record))
+            .with_state(fake.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::task::spawn(async move { axum::serve(listener, router).await });
+        FakeApi { url, fake, home: tempfile::tempdir().unwrap() }
+    }
+
+    /// Makes `bot` the default of this machine.
+    pub(crate) fn write_client_json(&self, bot: &str) {
+        let client = json!({ "url": self.url, "key": KEY, "bot": bot }).to_string();
+        std::fs::write(self.home.path().join("client.json"), client).unwrap();
+    }
+
+    /// Runs `lowtide ARGS` with the server's address and key.
+    pub(crate) async fn run(&self, args: &[&str]) -> Run {
+        self.run_with(args, &[("LOWTIDE_URL", &self.url), ("LOWTIDE_API_KEY", KEY)], "").await
+    }
+
+    /// Runs `lowtide ARGS` with nothing but the state directory, these variables and this input.
+    pub(crate) async fn run_with(&self, args: &[&str], env: &[(&str, &str)], input: &str) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lowtide"));
+        let input_path = self.home.path().join("input");
+        std::fs::write(&input_path, input).unwrap();
+        command.args(args).env_clear().env("LOWTIDE_STATE_DIR", self.home.path()).envs(env.iter().copied());
+        command.stdin(Stdio::from(std::fs::File::open(input_path).unwrap()));
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Run::of(output)
+    }
+
+    /// The bodies of the requests with this method and path.
+    pub(crate) fn bodies(&self, request: &str) -> Vec<Value> {
+        let state = self.fake.state.lock().unwrap();
+        state.requests.iter().filter(|(name, _)| name == request).map(|(_, body)| body.clone()).collect()
+    }
+}
+
+/// What a run of the binary gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Run {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Run { code: output.status.code().unwrap(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+fn bot(name: &str, number: u8) -> Value {
+    json!({
+        "id": format!("bot_0000000000000000000000000{number}"), "name": name, "status": "active", "agent": "main",
+        "model": { "model": null, "base_url": null, "has_api_key": false }, "time_zone": "UTC", "dm_scope": "main",
+        "queue_mode": "steer", "created_at": 0, "updated_at": 0, "version": 1
+    })
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = json!({ "type": "about:blank", "title": "Error", "status": status.as_u16(), "detail": detail });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}
+
+async fn record(State(fake): State<Fake>, request: Request, next: Next) -> Response {
+    let is_known = request.headers().get(header::AUTHORIZATION).is_some_and(|value| value == &format!("Bearer {KEY}"));
+    if !is_known {
+        return problem(StatusCode::UNAUTHORIZED, "The key is not known.");
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let text = || Value::String(String::from_utf8(bytes.to_vec()).unwrap());
+    let name = format!("{} {}", parts.method, parts.uri.path());
+    fake.state.lock().unwrap().requests.push((name, serde_json::from_slice(&bytes).unwrap_or_else(|_| text())));
+    next.run(Request::from_parts(parts, bytes.into())).await
+}
+
+fn find(fake: &Fake, named: &str) -> Option<Value> {
+    let state = fake.state.lock().unwrap();
+    state.bots.iter().find(|bot| bot["name"] == named || bot["id"] == named).cloned()
+}
+
+async fn bot_list(State(fake): State<Fake>) -> Json<Value> {
+    Json(json!({ "items": fake.state.lock().unwrap().bots }))
+}
+
+async fn bot_one(State(fake): State<Fake>, method: Method, Path(named): Path<String>) -> Response {
+    match find(&fake, &named) {
+        Some(_) if method == Method::DELETE => StatusCode::NO_CONTENT.into_response(),
+        Some(bot) => Json(bot).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "There is no such bot. GET /v1/bots lists yours."),
+    }
+}
+
+/// Refuses the first request of each method to `shaky`.
+fn refusal(fake: &Fake, bot: &Value, method: Method) -> Option<Response> {
+    let mut state = fake.state.lock().unwrap();
+    let is_first = bot["name"] == "shaky" && !state.refused.contains(&method);
+    is_first.then(|| {
+        state.refused.push(method);
+        problem(StatusCode::SERVICE_UNAVAILABLE, "The queue did not answer.")
+    })
+}
+
+async fn chat_send(State(fake): State<Fake>, Path(named): Path<String>, Json(body): Json<Value>) -> Response {
+    let bot = find(&fake, &named).unwrap();
+    if let Some(refusal) = refusal(&fake, &bot, Method::POST) {
+        return refusal;
+    }
+    fake.state.lock().unwrap().message_text = body["text"].as_str().unwrap().to_owned();
+    let accepted = json!({ "message": "msg_mine", "session": "agent:main:main", "next": 2 });
+    (StatusCode::ACCEPTED, Json(accepted)).into_response()
+}
+
+#[derive(Deserialize)]
+struct Read {
+    after: Option<u64>,
+}
+
+async fn chat_read(State(fake): State<Fake>, Path(named): Path<String>, Query(read): Query<Read>) -> Response {
+    let bot = find(&fake, &named).unwrap();
+    if let Some(refusal) = refusal(&fake, &bot, Method::GET) {
+        return refusal;
+    }
+    let text = fake.state.lock().unwrap().message_text.clone();
+    let entry = |seq: u64, kind: &str, text: &str| json!({ "seq": seq, "at": 0, "turn": TURN, "kind": kind, "text": text, "final": false });
+    let with = |mut entry: Value, fields: Value| {
+        entry.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        entry
+    };
+    let other_turn = json!({ "turn": "turn_00000000000000000000000009", "final": true });
+    let call = json!({ "name": "current_time", "arguments": "{\"zone\":\"UTC\"}" });
+    let mut log = vec![
+        with(entry(0, "user", "earlier"), json!({ "message": "msg_earlier" })),
+        with(entry(1, "assistant", "before that"), other_turn.clone()),
+        with(entry(2, "assistant", "for somebody else"), other_turn),
+        with(entry(3, "user", &text), json!({ "message": "msg_mine" })),
+    ];
+    match bot["name"].as_str().unwrap() {
+        "silent" => log.truncate(2),
+        "broken" => {
+            log.push(with(entry(4, "failed", "I can't answer."), json!({ "final": true, "detail": "HTTP 401" })))
+        }
+        _ => log.extend([
+            with(entry(4, "assistant", ""), json!({ "tool_calls": [call] })),
+            with(entry(5, "tool_result", "12:00"), json!({ "tool": "current_time", "outcome": "ok" })),
+            with(entry(6, "assistant", &format!("You said **{}**.", text.trim())), json!({ "final": true })),
+        ]),
+    }
+    // Without `after` the end is asked for, as it was before the message.
+    let items: Vec<Value> = match read.after {
+        None => log.into_iter().take(2).collect(),
+        Some(after) => log.into_iter().filter(|entry| entry["seq"].as_u64().unwrap() >= after).take(3).collect(),
+    };
+    let next = items.last().map_or(read.after.unwrap_or(0), |entry| entry["seq"].as_u64().unwrap() + 1);
+    Json(json!({ "session": "agent:main:main", "items": items, "next": next, "busy": false })).into_response()
+}
+
+async fn link_create(Json(body): Json<Value>) -> Response {
+    let link = json!({
+        "id": LINK, "bot": "bot_00000000000000000000000001", "channel": "telegram", "status": { "state": "active" },
+        "handle": "tidy_bot", "access": body.get("access").cloned().unwrap_or(json!({})), "created_at": 0,
+        "updated_at": 0, "version": 1,
+        "webhook": { "registered": false, "path": "/hooks/telegram/x", "secret": "s3", "hint": "Telegram can't reach this machine." }
+    });
+    (StatusCode::CREATED, Json(link)).into_response()
+}
+
+async fn dead_letters() -> Json<Value> {
+    let letter = json!({
+        "id": "dead_00000000000000000000000001", "bot": "bot_00000000000000000000000001", "queue": "turns",
+        "reason": "it failed on every attempt", "failed_at": 0, "status": "open", "version": 1
+    });
+    Json(json!({ "items": [letter] }))
+}
+
+async fn file(method: Method) -> Response {
+    if method == Method::PUT { StatusCode::NO_CONTENT.into_response() } else { "# Soul\n".into_response() }
+}

@@ -1,0 +1,7 @@
+//! The real binary against a small server that answers as the API does.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should fail there")]
+
+mod chat;
+mod commands;
+mod fake_api;
