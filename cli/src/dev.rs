@@ -110,9 +110,12 @@ impl Dev {
         runtime::install_crypto();
         first_run::make_private_dir(&config.state_dir)?;
         // The port before the stores: of two processes the second one should say so first.
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("cannot listen on {} (is `lowtide dev` running already? --listen chooses another port)", config.listen))?;
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {} (is `lowtide dev` running already? --listen chooses another port)",
+                config.listen
+            )
+        })?;
         let url = format!("http://{}", listener.local_addr()?);
         let embedded = Embedded::start(&config.state_dir.join("data")).await?;
         let environment = environment(&config, &embedded).await?;
@@ -123,7 +126,10 @@ impl Dev {
         let router = api::router(environment.clone()).merge(ingress::router(environment.clone()));
         let stopped = stop.clone();
         tasks.spawn(async move {
-            axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await.context("the HTTP server")
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await
+                .context("the HTTP server")
         });
         let turns = Arc::new(TurnHandler::new(environment.clone())?);
         for _ in 0..TURN_POLLERS {
@@ -137,9 +143,9 @@ impl Dev {
         let deliveries = Arc::new(DeliveryHandler::new(environment.clone()));
         for _ in 0..OUTBOUND_POLLERS {
             let deliveries = deliveries.clone();
-            let work = move |event, _deadline| {
+            let work = move |event, deadline| {
                 let deliveries = deliveries.clone();
-                async move { deliveries.handle(event).await }
+                async move { deliveries.handle(event, deadline).await }
             };
             tasks.spawn(poller::poll(environment.queues.clone(), Queue::Outbound, stop.clone(), work));
         }

@@ -58,11 +58,7 @@ pub(super) fn root_key(dir: &Path, entropy: &Entropy) -> anyhow::Result<[u8; 32]
 
 /// Makes the first account, bot and key if they are missing, and says whether they were. A run that was
 /// cut short here is completed by the next.
-pub(super) async fn prepare(
-    environment: &Environment,
-    dir: &Path,
-    url: &str,
-) -> anyhow::Result<(ClientFile, bool)> {
+pub(super) async fn prepare(environment: &Environment, dir: &Path, url: &str) -> anyhow::Result<(ClientFile, bool)> {
     let path = dir.join("client.json");
     let account = account(environment, dir).await?;
     if let Some(mut known) = read_client_file(&path)?

@@ -6,7 +6,7 @@
 mod sweep;
 mod telegram;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -22,6 +22,10 @@ pub use sweep::sweep_outbox;
 /// A delivery that is received this often becomes a dead letter: the count at which SQS would move it
 /// there itself, without a reason.
 const MAX_RECEIVES: u32 = 8;
+
+/// A part is begun only if this much time is left: what one call may take, and a little to record it.
+const TIME_FOR_A_PART: Duration = Duration::from_secs(25);
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A rate limit up to this long is waited for; a longer one gives the task back to the queue.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -44,22 +48,22 @@ enum Failure {
 
 impl DeliveryHandler {
     pub fn new(environment: Environment) -> DeliveryHandler {
-        let telegram =
-            channels::telegram::Client::new(environment.http.clone(), &environment.settings.telegram_api_base);
+        let base = &environment.settings.telegram_api_base;
+        let telegram = channels::telegram::Client::new(environment.http.clone(), base).with_timeout(CALL_TIMEOUT);
         DeliveryHandler { environment, telegram }
     }
 
-    /// Sends the replies of a batch.
-    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
+    /// Sends the replies of a batch. What cannot be sent by `deadline` is left to another invocation.
+    pub async fn handle(&self, event: SqsEvent, deadline: Instant) -> SqsBatchResponse {
         let groups = queues::groups(event);
-        let outcomes = join_all(groups.iter().map(|records| self.process_group(records))).await;
+        let outcomes = join_all(groups.iter().map(|records| self.process_group(records, deadline))).await;
         self.environment.queues.report(Queue::Outbound, groups, outcomes).await
     }
 
     /// Sends one chat's replies, in order: one that must wait holds back those behind it.
-    async fn process_group(&self, records: &[Record]) -> Result<(), RecordError> {
+    async fn process_group(&self, records: &[Record], deadline: Instant) -> Result<(), RecordError> {
         for (done, record) in records.iter().enumerate() {
-            self.process_record(record).await.map_err(|(retry_after, source)| RecordError {
+            self.process_record(record, deadline).await.map_err(|(retry_after, source)| RecordError {
                 done,
                 retry_after,
                 source,
@@ -68,7 +72,7 @@ impl DeliveryHandler {
         Ok(())
     }
 
-    async fn process_record(&self, record: &Record) -> Result<(), (Duration, anyhow::Error)> {
+    async fn process_record(&self, record: &Record, deadline: Instant) -> Result<(), (Duration, anyhow::Error)> {
         let soon = |error: anyhow::Error| (Duration::from_secs(3), error);
         let outbound = match Task::from_body(&record.body) {
             Ok(Task::Deliver(outbound)) => *outbound,
@@ -82,7 +86,7 @@ impl DeliveryHandler {
             tracing::debug!(outbound = %delivery.outbound.id, "A reply was delivered before.");
             return Ok(());
         }
-        let failure = match self.deliver(&mut delivery).await {
+        let failure = match self.deliver(&mut delivery, deadline).await {
             Ok(()) => {
                 delivery.status = DeliveryStatus::Delivered;
                 account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))?;
@@ -113,7 +117,7 @@ impl DeliveryHandler {
         }
     }
 
-    async fn deliver(&self, delivery: &mut Delivery) -> Result<(), Failure> {
+    async fn deliver(&self, delivery: &mut Delivery, deadline: Instant) -> Result<(), Failure> {
         let outbound = delivery.outbound.clone();
         let account = self.environment.store.account(outbound.account);
         let link = account.link_get(outbound.bot, outbound.link).await.map_err(later)?;
@@ -129,7 +133,7 @@ impl DeliveryHandler {
         }
         let token = self.token(&link).await?;
         let sent = match outbound.channel {
-            Channel::Telegram => self.send_telegram(&token, delivery).await,
+            Channel::Telegram => self.send_telegram(&token, delivery, deadline).await,
             Channel::WebChat => Ok(()),
         };
         match sent {

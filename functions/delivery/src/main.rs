@@ -5,17 +5,21 @@
 //! Emits:    nothing
 //! Failure:  rate limits and outages are tried again later; what fails for good becomes a dead letter
 
+use std::time::{Duration, Instant};
+
 use aws_lambda_events::event::sqs::SqsEvent;
 use delivery::DeliveryHandler;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runtime::Environment;
+use runtime::{Clock, Environment};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let handler = DeliveryHandler::new(Environment::from_lambda().await?);
-    let handler = &handler;
+    let (handler, clock) = (&handler, &Clock::system());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        Ok::<_, Error>(handler.handle(event.payload).await)
+        let left = event.context.deadline.saturating_sub(clock.now().as_millis());
+        let deadline = Instant::now() + Duration::from_millis(left);
+        Ok::<_, Error>(handler.handle(event.payload, deadline).await)
     }))
     .await
 }

@@ -1,17 +1,28 @@
 //! Replies to Telegram: several messages when the text is long, plain text when the markup is refused.
 
+use std::time::{Duration, Instant};
+
 use channels::SendError;
 use channels::telegram::{Chunk, render};
 use domain::Address;
 use store::Delivery;
 
-use crate::{DeliveryHandler, Failure, PATIENCE, failure_of};
+use crate::{DeliveryHandler, Failure, PATIENCE, TIME_FOR_A_PART, failure_of};
 
 impl DeliveryHandler {
-    pub(crate) async fn send_telegram(&self, token: &str, delivery: &mut Delivery) -> Result<(), Failure> {
+    pub(crate) async fn send_telegram(
+        &self,
+        token: &str,
+        delivery: &mut Delivery,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let chunks = render(&delivery.outbound.text);
         let mut address = delivery.outbound.address.clone();
         for (index, chunk) in chunks.iter().enumerate().skip(delivery.sent.len()) {
+            if Instant::now() + TIME_FOR_A_PART > deadline {
+                let source = anyhow::anyhow!("the function's time is over; the rest is sent by the next one");
+                return Err(Failure::Later { after: Duration::ZERO, source });
+            }
             if index > 0 {
                 // Only the first part quotes what it answers.
                 address.reply_to = None;

@@ -19,6 +19,8 @@ pub(crate) struct BotContext {
     pub(crate) bot: Bot,
     pub(crate) api_key: Option<Secret>,
     pub(crate) workspace: Workspace,
+    /// Why its turns cannot be run, for the owner: something that it needs can be read no more.
+    pub(crate) broken: Option<String>,
 }
 
 /// Bots by id, with when their record was read.
@@ -65,6 +67,16 @@ impl BotCache {
 }
 
 async fn load(environment: &Environment, bot: Bot) -> Result<BotContext, StoreError> {
+    match load_parts(environment, &bot).await {
+        Ok((workspace, api_key)) => Ok(BotContext { bot, api_key, workspace, broken: None }),
+        Err(StoreError::Corrupt(reason)) => {
+            Ok(BotContext { bot, api_key: None, workspace: Workspace::default(), broken: Some(reason) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, Option<Secret>), StoreError> {
     let account = environment.store.account(bot.account);
     let mut files = Vec::new();
     for (name, _) in account.workspace_list(bot.id).await? {
@@ -75,12 +87,8 @@ async fn load(environment: &Environment, bot: Bot) -> Result<BotContext, StoreEr
             files.push(WorkspaceFile { name, text });
         }
     }
-    let api_key = match &bot.model.api_key {
-        Some(sealed) => {
-            let context = SecretContext::ModelKey { account: bot.account, bot: bot.id };
-            Some(Secret::new(environment.store.keyring().open(context, sealed).await?))
-        }
-        None => None,
-    };
-    Ok(BotContext { bot, api_key, workspace: Workspace { files } })
+    let Some(sealed) = &bot.model.api_key else { return Ok((Workspace { files }, None)) };
+    let context = SecretContext::ModelKey { account: bot.account, bot: bot.id };
+    let key = environment.store.keyring().open(context, sealed).await?;
+    Ok((Workspace { files }, Some(Secret::new(key))))
 }

@@ -60,8 +60,23 @@ impl TurnHandler {
     /// Runs the turns of a batch. Whatever is not done by `deadline` goes on in another invocation.
     pub async fn handle(&self, event: SqsEvent, deadline: Instant) -> SqsBatchResponse {
         let groups = queues::groups(event);
-        let outcomes = join_all(groups.iter().map(|records| self.process_group(records, deadline))).await;
+        let outcomes = join_all(groups.iter().map(|records| self.process_or_give_up(records, deadline))).await;
         self.environment.queues.report(Queue::Turns, groups, outcomes).await
+    }
+
+    /// Runs a group's turns. After the last receive what is not done becomes a dead letter with its reason:
+    /// SQS would make it one without.
+    async fn process_or_give_up(&self, records: &[Record], deadline: Instant) -> Result<(), RecordError> {
+        let Err(error) = self.process_group(records, deadline).await else { return Ok(()) };
+        if records[0].receive_count < MAX_RECEIVES {
+            return Err(error);
+        }
+        let reason = format!("{:#}", error.source);
+        for (done, record) in records.iter().enumerate().skip(error.done) {
+            let retry_after = error.retry_after;
+            self.bury(record, &reason).await.map_err(|source| RecordError { done, retry_after, source })?;
+        }
+        Ok(())
     }
 
     /// Runs the turns of one session's records, in order.

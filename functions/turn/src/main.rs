@@ -15,9 +15,7 @@ use turn::TurnHandler;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let handler = TurnHandler::new(Environment::from_lambda().await?)?;
-    let handler = &handler;
-    let clock = Clock::system();
-    let clock = &clock;
+    let (handler, clock) = (&handler, &Clock::system());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let left = event.context.deadline.saturating_sub(clock.now().as_millis());
         let deadline = Instant::now() + Duration::from_millis(left);

@@ -274,6 +274,11 @@ impl<'a> Worker<'a> {
             let detail = "the workers that ran this turn died each time; their logs say why";
             return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.to_owned() });
         }
+        if let Some(detail) = &self.context.broken {
+            let text =
+                "Something that I need is damaged, so your message is not answered. My owner can see what it is.";
+            return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.clone() });
+        }
         let bot = &self.context.bot;
         let request = ModelRequest {
             bot: BotView {

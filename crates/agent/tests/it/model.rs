@@ -166,3 +166,18 @@ async fn in_the_cloud_a_model_on_a_private_address_is_not_called() {
     }
     model.finish();
 }
+
+#[tokio::test]
+async fn a_key_that_cannot_be_sent_is_the_owners_affair() {
+    let agent = agent(config());
+    let (session, key) = (Session::default(), Secret::new("sk\u{0}bad\n"));
+    let request = session.request(Some("openai/m"), None, &key);
+    let asking = agent.answer(&request);
+    // Workers hold it across threads.
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    let error = is_send(asking).await.expect_err("a bad key");
+    assert!(matches!(&error, ModelError::Permanent { .. }), "{error:?}");
+    assert!(!error.detail().contains("bad"), "{error}");
+}

@@ -1,0 +1,121 @@
+//! The benchmarks: programs that print medians and ratios, run by `cargo xtask bench NAME`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that meets the unexpected should stop there")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use lowtide::dev::{Dev, DevConfig};
+use runtime::Settings;
+use serde_json::{Value, json};
+use testkit::model::FakeModel;
+use testkit::telegram::FakeTelegram;
+
+const TOKEN: &str = "900:bench-token";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["turn"] => turn(1000).await,
+        ["turn", count] => turn(count.parse().context("how many turns?")?).await,
+        _ => bail!("usage: cargo xtask bench turn [TURNS]"),
+    }
+}
+
+/// The time from a webhook to its delivered reply, with a local model that answers at once.
+async fn turn(turns: usize) -> anyhow::Result<()> {
+    runtime::init_telemetry(runtime::LogFormat::Plain);
+    runtime::install_crypto();
+    let telegram = FakeTelegram::start();
+    telegram.add_bot(TOKEN, "bench_bot");
+    let model = FakeModel::start();
+    let dir = tempfile::tempdir()?;
+    let dev = start(dir.path(), &telegram).await?;
+    let bench = Bench::prepare(&dev, &model).await?;
+
+    // The first turns open connections and fill caches.
+    for n in 0..20 {
+        bench.webhook(1, n).await?;
+        telegram.wait_for(TOKEN, n + 1, Duration::from_secs(30)).await;
+    }
+    let mut times = Vec::with_capacity(turns);
+    for n in 20..20 + turns {
+        let started = Instant::now();
+        bench.webhook(1, n).await?;
+        telegram.wait_for(TOKEN, n + 1, Duration::from_secs(30)).await;
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    let percentile = |p: usize| times[(times.len() - 1) * p / 100].as_secs_f64() * 1000.0;
+    println!("webhook to delivered reply, one after the other, {turns} turns:");
+    println!("  p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms", percentile(50), percentile(99), percentile(100));
+
+    let already = telegram.sent(TOKEN).len();
+    let started = Instant::now();
+    let chats = 50;
+    let posts = (0..chats).map(|chat| {
+        let bench = &bench;
+        async move {
+            for n in 0..turns / chats {
+                bench.webhook(100 + chat, n).await?;
+            }
+            anyhow::Ok(())
+        }
+    });
+    futures::future::try_join_all(posts).await?;
+    let sent = turns / chats * chats;
+    telegram.wait_for(TOKEN, already + sent, Duration::from_secs(600)).await;
+    let took = started.elapsed().as_secs_f64();
+    println!("{chats} chats at once, {sent} turns: {:.0} turns a second", sent as f64 / took);
+    dev.shutdown().await
+}
+
+async fn start(dir: &Path, telegram: &FakeTelegram) -> anyhow::Result<Dev> {
+    let mut settings = Settings::optional_from_env();
+    settings.telegram_api_base = telegram.base_url();
+    settings.private_models = true;
+    Dev::start(DevConfig { state_dir: dir.to_owned(), listen: "127.0.0.1:0".parse()?, settings }).await
+}
+
+/// A bot with a Telegram link, and what is needed to write to it.
+struct Bench {
+    http: reqwest::Client,
+    hook: String,
+    secret: String,
+}
+
+impl Bench {
+    async fn prepare(dev: &Dev, model: &FakeModel) -> anyhow::Result<Bench> {
+        let http = reqwest::Client::new();
+        let client = dev.client();
+        let post = async |path: &str, body: Value| -> anyhow::Result<Value> {
+            let request = http.post(format!("{}{path}", client.url)).bearer_auth(&client.key).json(&body);
+            Ok(request.send().await?.error_for_status()?.json().await?)
+        };
+        let settings = json!({ "model": "custom/bench", "base_url": model.base_url(), "api_key": "sk-bench" });
+        post("/v1/bots", json!({ "name": "bench", "model": settings, "dm_scope": "per-channel-peer" })).await?;
+        let access = json!({ "dm_policy": "open" });
+        let link =
+            post("/v1/bots/bench/links", json!({ "channel": "telegram", "token": TOKEN, "access": access })).await?;
+        let hook = format!("{}/hooks/telegram/{}", client.url, link["id"].as_str().context("a link has an id")?);
+        let secret = link["webhook"]["secret"].as_str().context("a link without a public URL tells its secret")?;
+        Ok(Bench { secret: secret.to_owned(), hook, http })
+    }
+
+    async fn webhook(&self, chat: usize, n: usize) -> anyhow::Result<()> {
+        let from = json!({ "id": chat, "is_bot": false, "first_name": "Ada" });
+        let message = json!({
+            "message_id": n + 1,
+            "date": 1_795_341_600,
+            "chat": { "id": chat, "type": "private" },
+            "from": from,
+            "text": format!("message {n}"),
+        });
+        let update = json!({ "update_id": chat * 1_000_000 + n, "message": message });
+        let request = self.http.post(&self.hook).header("x-telegram-bot-api-secret-token", &self.secret).json(&update);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+}
