@@ -34,14 +34,22 @@ async fn the_doors_answer_bad_requests_with_what_to_do() {
     };
     let unknown = hook.replace(&link, "link_01M81B5H80000000000000ZZZZ");
     ask("unknown link", post(unknown, &secret, b"{}".to_vec()).await);
-    ask("no link id", post(hook.replace(&link, "../../etc"), &secret, b"{}".to_vec()).await);
+    ask("no link id", post(hook.replace(&link, "tidy"), &secret, b"{}".to_vec()).await);
     ask("wrong secret", post(hook.clone(), "wrong", b"{}".to_vec()).await);
     ask("malformed JSON", post(hook.clone(), &secret, b"{\"update_id\": 1, ".to_vec()).await);
     ask("not an update", post(hook.clone(), &secret, b"[]".to_vec()).await);
     ask("unknown update kind", post(hook.clone(), &secret, br#"{"update_id":1,"chat_boost":{}}"#.to_vec()).await);
     let megabyte = json!({ "update_id": 1, "message": { "text": "x".repeat(1 << 20) } }).to_string().into_bytes();
     ask("1 MB update", post(hook.clone(), &secret, megabyte).await);
-    insta::assert_snapshot!(answers.join("\n"));
+    insta::assert_snapshot!(answers.join("\n"), @r"
+    unknown link: 404 There is no such link. Look at the path: /hooks/{channel}/{link id}; `lowtide links list BOT` shows the ids.
+    no link id: 404 There is no such link. Look at the path: /hooks/{channel}/{link id}; `lowtide links list BOT` shows the ids.
+    wrong secret: 401 The header X-Telegram-Bot-Api-Secret-Token is missing or is not this link's secret. Register the webhook again with `lowtide links add telegram`.
+    malformed JSON: 400 the body is not a Telegram update: the JSON ends too early at line 1, column 17
+    not an update: 400 the body is not a Telegram update: a field is missing or not of the type that the Bot API gives it at line 1, column 2
+    unknown update kind: 200 {}
+    1 MB update: 413 A webhook's body has at most 256 KiB.
+    ");
 
     let anonymous = http.get(format!("{}/v1/bots", dev.url)).send().await.unwrap();
     assert_eq!(anonymous.status(), 401);
@@ -105,12 +113,12 @@ async fn a_model_that_answers_500() {
 
 #[tokio::test]
 async fn a_model_that_hangs() {
-    a_model_that_stays_down("hangs", Reply::Hang, "time").await;
+    a_model_that_stays_down("hangs", Reply::Hang, "no answer within 2 s").await;
 }
 
 #[tokio::test]
 async fn a_model_that_answers_garbage() {
-    a_model_that_stays_down("garbage", Reply::Garbage, "").await;
+    a_model_that_stays_down("garbage", Reply::Garbage, "not a chat completion").await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use testkit::model::FakeModel;
 use testkit::telegram::FakeTelegram;
@@ -15,18 +16,21 @@ const MESSAGES: usize = 10;
 #[tokio::test]
 async fn a_hundred_messages_in_flight_survive_kill_nine() {
     let model = FakeModel::start();
-    model.latency(Duration::from_millis(60));
+    model.latency(Duration::from_millis(150));
     let dir = tempfile::tempdir().unwrap();
     let dev = DevProcess::start(dir.path(), &[]).await;
     dev.bot("crash", &model.base_url()).await;
-    for message in 0..MESSAGES {
-        for conversation in 0..CONVERSATIONS {
-            let (status, answer) = dev
-                .say("crash", &format!("c{conversation}"), &format!("m{message}"), &format!("{conversation}/{message}"))
-                .await;
-            assert_eq!(status, 202, "{answer}");
+    join_all((0..CONVERSATIONS).map(|conversation| {
+        let dev = &dev;
+        async move {
+            for message in 0..MESSAGES {
+                let (name, id) = (format!("c{conversation}"), format!("m{message}"));
+                let (status, answer) = dev.say("crash", &name, &id, &format!("{conversation}/{message}")).await;
+                assert_eq!(status, 202, "{answer}");
+            }
         }
-    }
+    }))
+    .await;
     let answered_before = replies(&dev).await;
     dev.kill().await;
     assert!(answered_before < CONVERSATIONS * MESSAGES, "the kill came too late to prove anything");
@@ -68,7 +72,7 @@ async fn replies_to_telegram_survive_kill_nine_in_order() {
     let telegram = FakeTelegram::start();
     telegram.add_bot(TOKEN, "crash_bot");
     let model = FakeModel::start();
-    model.latency(Duration::from_millis(30));
+    model.latency(Duration::from_millis(100));
     let dir = tempfile::tempdir().unwrap();
     let base = telegram.base_url();
     let env = [("LOWTIDE_TELEGRAM_API_BASE", base.as_str())];
@@ -76,12 +80,15 @@ async fn replies_to_telegram_survive_kill_nine_in_order() {
     dev.bot("crash", &model.base_url()).await;
     dev.api("PATCH", "/v1/bots/crash", Some(json!({ "dm_scope": "per-channel-peer" }))).await;
     let (link, secret) = dev.telegram_link("crash", TOKEN).await;
-    for message in 0..MESSAGES {
-        for chat in 1..=CONVERSATIONS {
-            let (status, _) = dev.webhook(&link, &secret, &update(chat, message)).await;
-            assert_eq!(status, 200);
+    join_all((1..=CONVERSATIONS).map(|chat| {
+        let (dev, link, secret) = (&dev, &link, &secret);
+        async move {
+            for message in 0..MESSAGES {
+                assert_eq!(dev.webhook(link, secret, &update(chat, message)).await.0, 200);
+            }
         }
-    }
+    }))
+    .await;
     let before = telegram.sent(TOKEN).len();
     dev.kill().await;
     let dev = DevProcess::start(dir.path(), &env).await;

@@ -92,9 +92,10 @@ impl DevProcess {
         bot
     }
 
-    /// A Telegram link that answers everybody.
+    /// A Telegram link that answers everybody, in groups too.
     pub(crate) async fn telegram_link(&self, bot: &str, token: &str) -> (String, String) {
-        let access = json!({ "dm_policy": "open", "group_policy": "open" });
+        let groups = json!({ "*": { "require_mention": false } });
+        let access = json!({ "dm_policy": "open", "group_policy": "open", "groups": groups });
         let body = json!({ "channel": "telegram", "token": token, "access": access });
         let (status, answer) = self.api("POST", &format!("/v1/bots/{bot}/links"), Some(body)).await;
         assert_eq!(status, 201, "{answer}");

@@ -144,8 +144,9 @@ impl World {
         account.session_read(self.bot.id, &session, 0, 1000).await.unwrap().entries
     }
 
-    /// Checks everything that was promised, after `messages` messages.
-    async fn check(&self, messages: u32, what: &str) {
+    /// Checks everything that was promised, after `messages` messages. Telegram has no idempotency key, so
+    /// a worker that dies between sending and recording it sends again: this happened up to `gaps` times.
+    async fn check(&self, messages: u32, gaps: usize, what: &str) {
         let log = self.log().await;
         let kinds: Vec<&str> = log.iter().map(kind).collect();
         let turn = ["user", "calls", "result", "result", "calls", "result", "answer"];
@@ -157,9 +158,7 @@ impl World {
         distinct.dedup();
         let answers: Vec<String> = (1..=messages).map(|n| format!("answer to question {n}")).collect();
         assert_eq!(distinct, answers, "{what}");
-        // The one gap: sent, and not recorded, because the record's request or the worker was lost.
-        let gap = self.wire.calls().last().is_some() && what.contains("PutItem") && what.contains("delivery");
-        assert!(sent.len() == distinct.len() || gap, "{what}: sent twice: {sent:?}");
+        assert!(sent.len() - distinct.len() <= gaps, "{what}: sent twice: {sent:?}");
         for queue in [Queue::TurnsDeadLetters, Queue::OutboundDeadLetters] {
             assert!(self.stack.take(queue).await.is_empty(), "{what}: a dead letter");
         }
@@ -211,10 +210,10 @@ async fn every_call_to_aws_goes_wrong_once_in_every_way() {
     world.post(1).await;
     world.work(false).await;
     let calls = world.wire.calls();
-    world.check(1, "without a fault").await;
+    world.check(1, 0, "without a fault").await;
 
     let mut message = 1;
-    let mut struck = 0;
+    let (mut struck, mut gaps) = (0, 0);
     // The calls that tell a later turn from the first one (the session is not new) come at the same places.
     for n in 0..calls.len() {
         for fault in Fault::ALL {
@@ -224,12 +223,13 @@ async fn every_call_to_aws_goes_wrong_once_in_every_way() {
             world.work(false).await;
             struck += usize::from(world.wire.has_struck());
             let place = world.wire.calls().get(n).cloned().unwrap_or_default();
-            let part = if n + 2 >= calls.len() { "delivery" } else { "turn" };
+            gaps += usize::from(place == "DynamoDB PutItem" && fault == Fault::KillBefore);
             world.wire.clear();
-            world.check(message, &format!("{fault:?} at call {n}, {place} of the {part}")).await;
+            world.check(message, gaps, &format!("{fault:?} at call {n}, {place}")).await;
         }
     }
-    println!("{struck} faults at {} calls: {calls:?}", calls.len());
+    println!("{struck} faults at {} calls, {gaps} of them in the gap: {calls:?}", calls.len());
+    assert_eq!(gaps, 1, "the record of a delivery is the only place where a reply may be sent twice");
     assert!(struck >= calls.len() * 3, "the faults must strike: {struck}");
 }
 
@@ -241,7 +241,7 @@ async fn every_batch_is_handled_twice() {
         world.post(message).await;
         world.work(true).await;
     }
-    world.check(3, "everything twice").await;
+    world.check(3, 0, "everything twice").await;
 }
 
 /// What a turn costs in calls to AWS, once a worker knows the bot.
