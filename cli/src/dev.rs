@@ -194,11 +194,14 @@ impl Dev {
                 writeln!(out, "  first bot {bot} (made just now; it answers with a built-in demo, no key needed)")?;
             }
             writeln!(out, "\nIn another terminal:")?;
-            writeln!(out, "  {lowtide} chat                      talk to {bot}")?;
+            writeln!(out, "  {lowtide} chat")?;
+            writeln!(out, "      talk to {bot}")?;
             writeln!(out, "  {lowtide} bots model {bot} openai/gpt-5.1 --api-key-env OPENAI_API_KEY")?;
-            writeln!(out, "                                    give it a real model")?;
-            writeln!(out, "  {lowtide} links add telegram {bot}     put it on Telegram")?;
-            writeln!(out, "  {lowtide} --help                    everything else")?;
+            writeln!(out, "      give it a real model")?;
+            writeln!(out, "  {lowtide} links add telegram {bot}")?;
+            writeln!(out, "      put it on Telegram")?;
+            writeln!(out, "  {lowtide} --help")?;
+            writeln!(out, "      everything else")?;
         }
         writeln!(out, "\nCtrl-C stops it. Nothing is lost: the next start goes on where this one ended.")?;
         out.flush()

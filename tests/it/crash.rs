@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::model::FakeModel;
 use testkit::telegram::FakeTelegram;
 
-use crate::dev_process::DevProcess;
+use crate::dev_process::{DevProcess, report};
 
 const CONVERSATIONS: usize = 10;
 const MESSAGES: usize = 10;
@@ -50,7 +50,10 @@ async fn a_hundred_messages_in_flight_survive_kill_nine() {
     // Whatever is still to come would come now.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let after = self::replies(&dev).await;
-    println!("{answered_before} replies before the kill, {replies} in total, {} twice, in order", after - replies);
+    report(&format!(
+        "{answered_before} replies before the kill, {replies} in total, {} twice, in order",
+        after - replies
+    ));
     assert_eq!((replies, after), (CONVERSATIONS * MESSAGES, CONVERSATIONS * MESSAGES));
     model.assert_clean();
 }
@@ -103,7 +106,7 @@ async fn replies_to_telegram_survive_kill_nine_in_order() {
     }
     let total: usize = by_chat.values().map(Vec::len).sum();
     let repeated = total - CONVERSATIONS * MESSAGES;
-    println!("{before} replies before the kill, {total} in total, {repeated} sent again");
+    report(&format!("Telegram: {before} replies before the kill, {total} in total, {repeated} sent again"));
     assert!(repeated <= CONVERSATIONS, "at most one a chat was in flight");
     for (chat, mut texts) in by_chat {
         texts.dedup();

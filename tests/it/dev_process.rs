@@ -1,6 +1,7 @@
 //! `lowtide dev` as a process of its own, that a test can talk to and kill.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -157,4 +158,9 @@ pub(crate) async fn run<S: AsRef<OsStr>>(state_dir: &Path, args: &[S]) -> Output
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Prints a figure even when the test passes: the harness holds back only what `println!` writes.
+pub(crate) fn report(line: &str) {
+    std::io::stdout().write_all(format!("    {line}\n").as_bytes()).unwrap();
 }

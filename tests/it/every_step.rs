@@ -20,6 +20,8 @@ use testkit::wire::{Fault, Wire};
 use tower::ServiceExt;
 use turn::TurnHandler;
 
+use crate::dev_process::report;
+
 const TOKEN: &str = "600:every-step";
 const WORK_TIME: Duration = Duration::from_secs(180);
 
@@ -228,7 +230,7 @@ async fn every_call_to_aws_goes_wrong_once_in_every_way() {
             world.check(message, gaps, &format!("{fault:?} at call {n}, {place}")).await;
         }
     }
-    println!("{struck} faults at {} calls, {gaps} of them in the gap: {calls:?}", calls.len());
+    report(&format!("{struck} faults at {} calls, {gaps} of them in the gap: {calls:?}", calls.len()));
     assert_eq!(gaps, 1, "the record of a delivery is the only place where a reply may be sent twice");
     assert!(struck >= calls.len() * 3, "the faults must strike: {struck}");
 }

@@ -9,5 +9,6 @@ mod dev_process;
 mod every_step;
 mod first_light;
 mod functions;
+mod outbox;
 mod telegram_peer;
 mod tidy;

@@ -1,4 +1,4 @@
-//! Stands in for scheduled rules: the sweep of the outbox, and the reading of dead letters.
+//! Stands in for the rule that wakes the cron function, and keeps the list of dead letters new.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub(super) async fn tick(environment: Environment, stop: CancellationToken) -> a
             () = stop.cancelled() => return Ok(()),
             _ = interval.tick() => {}
         }
-        if let Err(error) = delivery::sweep_outbox(&environment).await {
-            tracing::warn!("The outbox was not swept, the next tick tries again: {error:#}");
+        if let Err(error) = cron::tick(&environment).await {
+            tracing::warn!("What is due was not done, the next tick does it: {error:#}");
         }
         if let Err(error) = api::drain_dead_letters(&environment).await {
             tracing::warn!("The dead letters were not read, the next tick tries again: {error:#}");

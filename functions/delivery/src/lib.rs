@@ -3,7 +3,6 @@
 //! What was sent is recorded after each part. So a reply is sent once, but for one gap: where a channel
 //! has no idempotency key (Telegram), a crash between its answer and our record sends that part again.
 
-mod sweep;
 mod telegram;
 
 use std::time::{Duration, Instant};
@@ -16,8 +15,6 @@ use futures::future::join_all;
 use queues::{Queue, Record, RecordError};
 use runtime::Environment;
 use store::{Delivery, DeliveryStatus, SecretContext, StoreError};
-
-pub use sweep::sweep_outbox;
 
 /// A delivery that is received this often becomes a dead letter: the count at which SQS would move it
 /// there itself, without a reason.

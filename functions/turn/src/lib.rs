@@ -1,7 +1,7 @@
 //! The turn function: takes a session's tasks, lets the engine decide, and performs what it says.
 //!
-//! [`TurnHandler::handle`] takes a batch apart, [`worker`] drives one session through
-//! [`domain::turn::decide`], [`bots`] remembers what a bot's turns need.
+//! [`TurnHandler::handle`] takes a batch apart, `worker` drives one session through
+//! [`domain::turn::decide`], `bots` remembers what a bot's turns need.
 
 mod bots;
 mod worker;
