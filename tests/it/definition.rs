@@ -88,5 +88,7 @@ fn a_received_task_stays_hidden_for_longer_than_its_function_lives() {
         let lives = resources[function]["Properties"]["Timeout"].as_u64().unwrap();
         let hidden = resources[queue]["Properties"]["VisibilityTimeout"].as_u64().unwrap();
         assert!(hidden > lives, "{queue} shows a task to a second worker while the first may be at it");
+        let definition = queues::definition::QUEUES.iter().find(|definition| definition.resource == queue).unwrap();
+        assert_eq!(u64::from(definition.function_secs), lives, "the local mode gives {function} as much time");
     }
 }

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::Request;
 use delivery::DeliveryHandler;
 use domain::access::DmPolicy;
+use domain::turn::QueueMode;
 use domain::{AccessPolicy, Bot, Entry, EntryBody, Link, ModelSettings, SessionKey};
 use queues::{Queue, Received};
 use runtime::Environment;
@@ -39,6 +40,10 @@ struct World {
 
 impl World {
     async fn start() -> World {
+        World::with(QueueMode::default()).await
+    }
+
+    async fn with(queue_mode: QueueMode) -> World {
         let mut stack = Stack::start().await;
         let telegram = FakeTelegram::start();
         telegram.add_bot(TOKEN, "step_bot");
@@ -52,7 +57,7 @@ impl World {
             base_url: Some(model.base_url()),
             ..ModelSettings::default()
         };
-        let bot = Bot { model: model_settings, ..stack.draft(account, "steps") };
+        let bot = Bot { model: model_settings, queue_mode, ..stack.draft(account, "steps") };
         stack.environment.store.account(account).bot_create(&bot).await.unwrap();
         let access = AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() };
         let (link, secret) = stack.telegram_link(&bot, TOKEN, access).await;
@@ -244,6 +249,23 @@ async fn every_batch_is_handled_twice() {
         world.work(true).await;
     }
     world.check(3, 0, "everything twice").await;
+}
+
+/// A function whose time is over hands its turn over; what waited in the same batch is not lost with it.
+#[tokio::test]
+async fn a_turn_that_is_handed_over_takes_no_message_with_it() {
+    let world = World::with(QueueMode::Followup).await;
+    for message in 1..=4 {
+        world.post(message).await;
+    }
+    let received = world.stack.environment.queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(received.len(), 4, "they came in one batch");
+    let turns = TurnHandler::new(world.worker.clone()).unwrap();
+    let response = turns.handle(event(&received), Instant::now() + Duration::from_secs(1)).await;
+    assert_eq!(response.batch_item_failures.len(), 3, "the first was taken in, the others come again");
+    world.settle(Queue::Turns, &received, Some(response)).await;
+    world.work(false).await;
+    world.check(4, 0, "handed over").await;
 }
 
 /// What a turn costs in calls to AWS, once a worker knows the bot.

@@ -28,7 +28,7 @@ async fn an_outbox_that_was_never_queued_is_swept() {
     };
     let head = Head { version: 1, updated_at: now, ..Head::default() };
     let outbox = [outbound.clone()];
-    let commit = Commit { seen_version: 0, head: &head, entries: &[], marks: &[], unmarks: &[], outbox: &outbox };
+    let commit = Commit { seen_version: 0, head: &head, entries: &[], marks: &[], outbox: &outbox };
     let account = environment.store.account(bot.account);
     account.session_commit(bot.id, &SessionKey::main("main"), &commit).await.unwrap();
 

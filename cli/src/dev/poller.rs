@@ -6,10 +6,6 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use queues::{Queue, Queues, Received};
 use tokio_util::sync::CancellationToken;
 
-/// A handler has this long, as the turn function in `template.yaml`: less than the visibility timeout,
-/// so that no message is given to two workers.
-const INVOCATION: Duration = Duration::from_secs(180);
-
 const BATCH: i32 = 10;
 const LONG_POLL: Duration = Duration::from_secs(20);
 
@@ -42,7 +38,7 @@ where
 {
     let mut event = SqsEvent::default();
     event.records = batch.iter().map(record).collect();
-    let response = work(event, Instant::now() + INVOCATION).await;
+    let response = work(event, Instant::now() + queue.time_for_a_batch()).await;
     for message in &batch {
         if response.batch_item_failures.iter().any(|failure| failure.item_identifier == message.id) {
             continue;

@@ -74,7 +74,7 @@ pub(crate) fn user(entry: &Entry) -> Option<&UserMessage> {
 }
 
 fn is_repeated(later: &[Entry], message: &MessageId) -> bool {
-    later.iter().filter_map(user).any(|user| user.message == *message)
+    later.iter().filter_map(user).any(|user| user.message.original() == message.original())
 }
 
 /// The calls of one answer with their results, which stand before the next answer: some models count

@@ -122,7 +122,7 @@ pub struct Link {
     /// The bot's handle on the channel, without `@`: what a mention looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,
-    /// The channel's own id of the bot; no two links have the same.
+    /// The channel's own id of the bot: two links of an account are not made for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_id: Option<String>,
     /// The channel's token for the bot.

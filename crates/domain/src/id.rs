@@ -116,6 +116,17 @@ impl MessageId {
         MessageId(format!("{}{}", Self::PREFIX, Ulid(random)))
     }
 
+    /// The id under which the same message is asked again, after its turn failed: `msg_….1`, `msg_….2`, …
+    pub fn asked_again(&self) -> MessageId {
+        let times = self.0.split_once('.').and_then(|(_, times)| times.parse::<u32>().ok()).unwrap_or(0);
+        MessageId(format!("{}.{}", self.original(), times.saturating_add(1)))
+    }
+
+    /// The id that the message came with, however often it was asked again.
+    pub fn original(&self) -> &str {
+        self.0.split_once('.').map_or(&self.0, |(original, _)| original)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -162,5 +173,7 @@ mod tests {
         assert_eq!(MessageId::of(one, "5:7"), MessageId::of(one, "5:7"));
         assert_ne!(MessageId::of(one, "5:7"), MessageId::of(one, "5:8"));
         assert_ne!(MessageId::of(one, "5:7"), MessageId::of(two, "5:7"));
+        let again = MessageId::of(one, "5:7").asked_again().asked_again();
+        assert!(again.as_str().ends_with(".2") && again.original() == MessageId::of(one, "5:7").as_str());
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, BotId, Inbound, Outbound, SessionKey, TurnId};
 
-/// The version that this build writes. It reads this version only: a task of another version stays in
-/// its queue, and then in the dead-letter queue, until a build that knows it takes it.
+/// The version that this build writes, and the only one that it reads: a task of another version goes to
+/// the dead-letter queue, and stays there until a build that knows it takes it.
 pub const TASK_VERSION: u32 = 1;
 
 /// What a queue carries.
@@ -27,8 +27,8 @@ pub struct Continue {
     pub bot: BotId,
     pub session: SessionKey,
     pub turn: TurnId,
-    /// Model calls that were answered before: it tells this continuation from earlier ones.
-    pub step: u32,
+    /// The version of the session's head: it tells this continuation from earlier ones.
+    pub version: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,7 +51,9 @@ impl Task {
     /// The body of a queue message.
     pub fn to_body(&self) -> String {
         // Serialising a tree of strings and numbers has no way to fail.
-        serde_json::to_string(&Versioned { v: TASK_VERSION, task: self }).unwrap_or_default()
+        let json = serde_json::to_string(&Versioned { v: TASK_VERSION, task: self }).unwrap_or_default();
+        // Two characters that JSON allows and SQS refuses in a body. They can only stand within a string.
+        json.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff")
     }
 
     /// Reads the body of a queue message.
@@ -82,5 +84,31 @@ impl Task {
             Task::Continue(turn) => turn.bot,
             Task::Deliver(outbound) => outbound.bot,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    #[test]
+    fn a_body_holds_no_character_that_sqs_refuses() {
+        let at = Timestamp::default();
+        let task = Task::Continue(Continue {
+            account: AccountId::from_parts(at, 1),
+            bot: BotId::from_parts(at, 1),
+            session: "agent:main:\u{ffff}\u{fffe}".parse().expect("a key"),
+            turn: TurnId::from_parts(at, 1),
+            version: 1,
+        });
+        assert!(!task.to_body().contains(['\u{fffe}', '\u{ffff}']));
+        assert_eq!(Task::from_body(&task.to_body()).expect("it reads"), task);
+    }
+
+    #[test]
+    fn a_task_of_another_version_is_told_from_garbage() {
+        assert!(matches!(Task::from_body(r#"{"v":9,"type":"message"}"#), Err(TaskError::Version(9))));
+        assert!(matches!(Task::from_body("{}"), Err(TaskError::Malformed(_))));
     }
 }

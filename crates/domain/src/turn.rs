@@ -25,6 +25,13 @@ use crate::{AccountId, BotId, Channel, Entry, Inbound, LinkId, MessageId, Outbou
 /// How many model calls one turn may make. The last one is made without tools, so that it answers.
 pub const MAX_STEPS: u32 = 24;
 
+/// How many tools one answer may call; further calls are left out.
+pub const MAX_CALLS: usize = 16;
+
+/// The longest answer and the longest arguments of a call that are kept, in bytes.
+pub const MAX_ANSWER: usize = 100_000;
+pub const MAX_ARGUMENTS: usize = 50_000;
+
 /// What a model writes when it has nothing to say to the person.
 pub const NO_REPLY: &str = "NO_REPLY";
 
@@ -74,6 +81,13 @@ impl ReplyTo {
             channel: inbound.channel,
             address: inbound.address.clone(),
         }
+    }
+
+    /// Whether a message was written in this place.
+    fn is_where(&self, inbound: &Inbound) -> bool {
+        self.link == inbound.link
+            && self.address.chat == inbound.address.chat
+            && self.address.thread == inbound.address.thread
     }
 
     /// The message that `text` becomes on its way there; `None` where replies are read from the log.
@@ -129,7 +143,7 @@ pub enum Action {
     Append { turn: TurnId, body: EntryBody },
     /// Write what was appended, the marks of the messages taken in, and the outbox, in one conditional
     /// transaction; then queue the outbox. The head gets `turn`. If a `Failed` entry is among what was
-    /// appended, the turn's messages lose their marks instead, so that they can be asked again.
+    /// appended, the turn's messages become dead letters.
     Commit { turn: Option<ActiveTurn>, outbox: Vec<Outbound> },
     /// Ask the model for the next step of the turn. Without `tools` it can only answer.
     CallModel { turn: ActiveTurn, tools: bool },
@@ -214,18 +228,14 @@ fn take_next(view: &View<'_>) -> Vec<Action> {
 /// The messages from `index` on that can share a turn: new ones, to be answered in the same place.
 fn collected<'a>(view: &View<'a>, index: usize) -> &'a [Inbound] {
     let waiting = &view.waiting[index..];
-    let fits = |inbound: &&Inbound| {
-        inbound.link == waiting[0].link
-            && inbound.address.chat == waiting[0].address.chat
-            && inbound.address.thread == waiting[0].address.thread
-            && taken_by(view.entries, &inbound.message).is_none()
-    };
+    let place = ReplyTo::of(&waiting[0]);
+    let fits = |inbound: &&Inbound| place.is_where(inbound) && taken_by(view.entries, &inbound.message).is_none();
     &waiting[..waiting.iter().take_while(fits).count()]
 }
 
 /// A worker takes up a turn that another one left.
 fn resume(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<Action> {
-    match pending_calls(view.entries).first() {
+    match pending_calls(view.entries, turn.id).first() {
         Some(call) if !rules.may_repeat(&call.name) => {
             let result = ToolResult {
                 call: call.id.clone(),
@@ -246,7 +256,7 @@ fn resume(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<Act
 
 /// The log is committed up to here and the turn is ours: run what the model asked for, or ask it again.
 fn next_step(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<Action> {
-    let pending = pending_calls(view.entries);
+    let pending = pending_calls(view.entries, turn.id);
     if !pending.is_empty() {
         if view.out_of_time {
             return vec![Action::Requeue { turn: turn.clone() }, Action::Finish];
@@ -263,7 +273,8 @@ fn next_step(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<
             Some(by) => {
                 actions.push(Action::Skip { message: inbound.message.clone(), resend: (by != turn.id).then_some(by) })
             }
-            None if view.mode == QueueMode::Steer => {
+            // Only from the same place: a turn has one answer, and it goes where its messages came from.
+            None if view.mode == QueueMode::Steer && turn.reply.is_where(inbound) => {
                 turn.reply = ReplyTo::of(inbound);
                 actions.push(append(&turn, user_body(inbound)));
             }
@@ -275,7 +286,8 @@ fn next_step(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<
     actions
 }
 
-fn answered(view: &View<'_>, turn: &ActiveTurn, mut answer: Answer) -> Vec<Action> {
+fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
+    let mut answer = bounded(answer);
     let mut turn = turn.clone();
     turn.steps += 1;
     if turn.steps < MAX_STEPS && !answer.tool_calls.is_empty() {
@@ -296,6 +308,26 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, mut answer: Answer) -> Vec<Actio
         append(&turn, EntryBody::Assistant(answer)),
         Action::Commit { turn: None, outbox: outbox.into_iter().collect() },
     ]
+}
+
+/// Cuts an answer to what a row, and a transaction with all results of its calls, can hold.
+fn bounded(mut answer: Answer) -> Answer {
+    answer.text = cut(answer.text, MAX_ANSWER);
+    answer.tool_calls.truncate(MAX_CALLS);
+    for call in &mut answer.tool_calls {
+        // Cut arguments are no JSON, which the tool says to the model.
+        call.arguments = cut(std::mem::take(&mut call.arguments), MAX_ARGUMENTS);
+    }
+    answer
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 /// Calls the model, or puts the turn off when the worker has no time left for a call.
@@ -325,18 +357,17 @@ fn user_body(inbound: &Inbound) -> EntryBody {
     })
 }
 
-/// The turn that took a message in, unless that turn failed: a message whose turn failed may be asked
-/// again, and is then a new line in the log.
+/// The turn that took a message in. One whose turn failed is asked again under another id
+/// ([`MessageId::asked_again`]), so that a repetition by the queue is not taken for a wish to try again.
 pub fn taken_by(entries: &[Entry], message: &MessageId) -> Option<TurnId> {
-    let taken =
-        entries.iter().rfind(|entry| matches!(&entry.body, EntryBody::User(user) if user.message == *message))?;
-    let failed = entries.iter().any(|entry| entry.turn == taken.turn && matches!(entry.body, EntryBody::Failed { .. }));
-    (!failed).then_some(taken.turn)
+    let took_in = |entry: &&Entry| matches!(&entry.body, EntryBody::User(user) if user.message == *message);
+    entries.iter().rfind(took_in).map(|entry| entry.turn)
 }
 
-/// The tool calls of the last answer that have no result yet, in order.
-pub fn pending_calls(entries: &[Entry]) -> Vec<&ToolCall> {
-    let Some(at) = entries.iter().rposition(|entry| matches!(entry.body, EntryBody::Assistant(_))) else {
+/// The tool calls of a turn's last answer that have no result yet, in order.
+pub fn pending_calls(entries: &[Entry], turn: TurnId) -> Vec<&ToolCall> {
+    let is_answer = |entry: &Entry| entry.turn == turn && matches!(entry.body, EntryBody::Assistant(_));
+    let Some(at) = entries.iter().rposition(is_answer) else {
         return vec![];
     };
     let EntryBody::Assistant(answer) = &entries[at].body else { return vec![] };

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::{Queue, Queues};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 
+/// The longest wait between two receives of a task.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
 /// One record of a batch.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -36,7 +39,8 @@ impl From<SqsMessage> for Record {
 pub struct RecordError {
     /// How many records at the beginning of the group were done all the same.
     pub done: usize,
-    /// When to try the rest again.
+    /// When to try the rest again, at the earliest: each receive waits longer than the one before. Zero is
+    /// at once, for what did not fail.
     pub retry_after: Duration,
     pub source: anyhow::Error,
 }
@@ -72,8 +76,9 @@ impl Queues {
                 error.source
             );
             for record in records.into_iter().skip(error.done) {
+                let after = backoff(error.retry_after, record.receive_count);
                 // If this fails the queue's own visibility timeout brings the record back, only later.
-                if let Err(error) = self.release(queue, &record.receipt, error.retry_after).await {
+                if let Err(error) = self.release(queue, &record.receipt, after).await {
                     tracing::debug!(record = %record.id, "A failed task keeps the queue's visibility timeout: {error}");
                 }
                 response.batch_item_failures.push(failure(record));
@@ -83,8 +88,29 @@ impl Queues {
     }
 }
 
+/// An outage of minutes must not use up the receives of a task: 3 s, 9 s, 27 s, … up to a quarter of an hour.
+fn backoff(at_least: Duration, receive_count: u32) -> Duration {
+    if at_least.is_zero() {
+        return at_least;
+    }
+    let grown = Duration::from_secs(3_u64.saturating_pow(receive_count.clamp(1, 8)));
+    at_least.max(grown).min(LONGEST_WAIT)
+}
+
 fn failure(record: Record) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = record.id;
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_with_each_receive_and_never_pass_a_quarter_of_an_hour() {
+        let waits: Vec<u64> = (1..=9).map(|count| backoff(Duration::from_secs(5), count).as_secs()).collect();
+        assert_eq!(waits, [5, 9, 27, 81, 243, 729, 900, 900, 900]);
+        assert_eq!(backoff(Duration::ZERO, 5), Duration::ZERO);
+    }
 }

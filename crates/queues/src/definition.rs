@@ -1,8 +1,11 @@
 //! The queues, as `template.yaml` states them: the local mode creates them from here, and a test compares the two.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+
+use crate::Queue;
 
 /// One queue. All are FIFO and deduplicate by the id that the sender gives.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +14,8 @@ pub struct QueueDefinition {
     pub name: &'static str,
     /// Its logical id in `template.yaml`.
     pub resource: &'static str,
+    /// How long the function that takes its tasks may run, in seconds; 0 where none does.
+    pub function_secs: u32,
     /// For how many seconds a received task is hidden from other workers: its function's time-out and a
     /// little, so that the task of a worker that died is soon taken up again.
     pub visibility_secs: u32,
@@ -26,6 +31,7 @@ pub const QUEUES: [QueueDefinition; 4] = [
     QueueDefinition {
         name: "turns-dlq.fifo",
         resource: "TurnsDeadLetterQueue",
+        function_secs: 0,
         visibility_secs: 30,
         retention_secs: 14 * DAY,
         redrive: None,
@@ -33,6 +39,7 @@ pub const QUEUES: [QueueDefinition; 4] = [
     QueueDefinition {
         name: "outbound-dlq.fifo",
         resource: "OutboundDeadLetterQueue",
+        function_secs: 0,
         visibility_secs: 30,
         retention_secs: 14 * DAY,
         redrive: None,
@@ -40,6 +47,7 @@ pub const QUEUES: [QueueDefinition; 4] = [
     QueueDefinition {
         name: "turns.fifo",
         resource: "TurnsQueue",
+        function_secs: 180,
         visibility_secs: 200,
         retention_secs: 4 * DAY,
         redrive: Some(("turns-dlq.fifo", 5)),
@@ -47,11 +55,22 @@ pub const QUEUES: [QueueDefinition; 4] = [
     QueueDefinition {
         name: "outbound.fifo",
         resource: "OutboundQueue",
+        function_secs: 60,
         visibility_secs: 70,
         retention_secs: 4 * DAY,
         redrive: Some(("outbound-dlq.fifo", 8)),
     },
 ];
+
+impl Queue {
+    /// For how long a batch of this queue may be worked on: less than its tasks stay hidden, so that no
+    /// task is given to two workers.
+    pub fn time_for_a_batch(self) -> Duration {
+        let name = format!("{}.fifo", self.as_str());
+        let definition = QUEUES.iter().find(|definition| definition.name == name);
+        Duration::from_secs(definition.map_or(0, |definition| definition.function_secs).into())
+    }
+}
 
 impl QueueDefinition {
     pub(crate) fn attributes(&self) -> HashMap<QueueAttributeName, String> {

@@ -95,6 +95,9 @@ pub struct Received {
 
 const REASON: &str = "reason";
 
+/// SQS hides a message for twelve hours at most, counted from its receive.
+const MAX_HIDDEN_SECS: i32 = 42_000;
+
 impl Queues {
     pub fn new(sqs: aws_sdk_sqs::Client, urls: QueueUrls) -> Queues {
         Queues { sqs, urls }
@@ -166,7 +169,10 @@ impl Queues {
     }
 
     async fn bury_body(&self, queue: Queue, body: &str, group: &str, id: &str, reason: &str) -> Result<(), QueueError> {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(truncate(reason, 2000));
+        // SQS refuses control characters here, and a provider's text may hold any.
+        let reason: String =
+            reason.chars().filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')).collect();
+        let value = MessageAttributeValue::builder().data_type("String").string_value(truncate(&reason, 2000));
         let value = value.build().map_err(|e| failed("describe a dead letter", &e))?;
         let request = self.sqs.send_message().queue_url(self.url(queue.dead_letters()));
         let request = request.message_group_id(sqs_id(group)).message_deduplication_id(sqs_id(id));
@@ -199,7 +205,8 @@ impl Queues {
     /// Lets a received message be received again after `delay`.
     pub async fn release(&self, queue: Queue, receipt: &str, delay: Duration) -> Result<(), QueueError> {
         let request = self.sqs.change_message_visibility().queue_url(self.url(queue)).receipt_handle(receipt);
-        let request = request.visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(43_200).min(43_200));
+        let request =
+            request.visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(MAX_HIDDEN_SECS).min(MAX_HIDDEN_SECS));
         request.send().await.map_err(|e| failed("release a task", &e))?;
         Ok(())
     }
@@ -275,8 +282,8 @@ fn group(task: &Task) -> String {
 fn deduplication_id(task: &Task) -> String {
     match task {
         Task::Message(inbound) => sqs_id(inbound.message.as_str()),
-        // A turn may go on several times: each time from a later step.
-        Task::Continue(turn) => sqs_id(&format!("{}.{}", turn.turn, turn.step)),
+        // A turn may go on several times: each time from a later commit.
+        Task::Continue(turn) => sqs_id(&format!("{}.{}", turn.turn, turn.version)),
         Task::Deliver(outbound) => sqs_id(outbound.id.as_str()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{DeleteRequest, Put, WriteRequest};
 use domain::turn::Head;
 use domain::{BotId, Entry, MessageId, Outbound, SessionKey, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ const TAIL_COMMITS: i32 = 100;
 
 /// A row holds at most this many bytes of entries (DynamoDB's limit is 400 KB a row).
 const MAX_ROW_BYTES: usize = 300_000;
+
+/// How many rows are deleted at once: as many as a batch write takes.
+const DELETE_PAGE: i32 = 25;
 
 /// The attribute with the entries of one commit.
 const ENTRIES: &str = "entries";
@@ -44,8 +47,6 @@ pub struct Commit<'a> {
     pub entries: &'a [Entry],
     /// Messages that are taken in by this commit.
     pub marks: &'a [MessageId],
-    /// Messages whose turn failed: they may be taken in again.
-    pub unmarks: &'a [MessageId],
     /// Replies that are to be sent.
     pub outbox: &'a [Outbound],
 }
@@ -103,9 +104,6 @@ impl AccountStore<'_> {
         let marks = first_mark..actions.len();
         for item in entry_rows(&pk, commit.entries)? {
             actions.push(put_action(self.store.put_new(item)?));
-        }
-        for message in commit.unmarks {
-            actions.push(self.store.delete_action(Key { pk: pk.clone(), sk: keys::mark_sk(message) })?);
         }
         for outbound in commit.outbox {
             actions.push(put_action(self.store.put_new(self.store.outbox_row(outbound)?)?));
@@ -226,27 +224,43 @@ impl Store {
         put.condition_expression("attribute_not_exists(pk)").build().map_err(|e| unavailable("describe a write", &e))
     }
 
-    /// Deletes the rows of a partition whose sort key begins with `prefix`.
+    /// Deletes the rows of a partition whose sort key begins with `prefix`, page by page.
     pub(crate) async fn partition_delete(&self, pk: &str, prefix: &str) -> Result<(), StoreError> {
-        let items = if prefix.is_empty() {
-            let mut all = self.items_by_prefix(pk, "e#").await?;
-            all.extend(self.items_by_prefix(pk, "m#").await?);
-            all.extend(self.items_by_prefix(pk, HEAD).await?);
-            all
-        } else {
-            self.items_by_prefix(pk, prefix).await?
-        };
-        // Transactions of up to 100 rows: the SDK retries what a batch write would leave to us.
-        for chunk in items.chunks(100) {
-            let mut actions: Vec<TransactWriteItem> = Vec::with_capacity(chunk.len());
-            for item in chunk {
-                let key = Key { pk: string(item, "pk")?.to_owned(), sk: string(item, "sk")?.to_owned() };
-                actions.push(self.delete_action(key)?);
+        loop {
+            let request = self
+                .dynamo
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .projection_expression("pk, sk")
+                .limit(DELETE_PAGE)
+                .expression_attribute_values(":pk", text(pk));
+            let request = if prefix.is_empty() {
+                request.key_condition_expression("pk = :pk")
+            } else {
+                request
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                    .expression_attribute_values(":prefix", text(prefix))
+            };
+            let output = request.send().await.map_err(|e| unavailable("list rows", &e))?;
+            let rows = output.items.unwrap_or_default();
+            if rows.is_empty() {
+                return Ok(());
             }
-            if self.transact(actions).await?.is_err() {
-                return Err(StoreError::Conflict("the rows changed while they were deleted; try again"));
-            }
+            self.rows_delete(rows).await?;
         }
+    }
+
+    async fn rows_delete(&self, keys: Vec<Item>) -> Result<(), StoreError> {
+        let mut requests = Vec::with_capacity(keys.len());
+        for key in keys {
+            let delete = DeleteRequest::builder().set_key(Some(key)).build();
+            let delete = delete.map_err(|e| unavailable("describe a write", &e))?;
+            requests.push(WriteRequest::builder().delete_request(delete).build());
+        }
+        let request = self.dynamo.batch_write_item().request_items(&self.table, requests);
+        // What is left unprocessed is found by the next page.
+        request.send().await.map_err(|e| unavailable("delete rows", &e))?;
         Ok(())
     }
 }

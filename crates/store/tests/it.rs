@@ -125,7 +125,6 @@ async fn commit(world: &World, session: &SessionKey, seen: &Head, n: u32) -> Res
         head: &head,
         entries: &exchange(seen.next_seq, n),
         marks: &[message(n)],
-        unmarks: &[],
         outbox: &[outbound(n)],
     };
     world.store.account(account(1)).session_commit(bot_id(), session, &commit).await.map(|()| head)
@@ -155,30 +154,6 @@ async fn a_commit_is_all_or_nothing_and_of_two_workers_one_wins() {
     assert_eq!(loaded.entries, [exchange(0, 1), exchange(2, 2)].concat());
     let delivery = state.delivery_get(bot_id(), &outbound(2).id).await.unwrap().unwrap();
     assert_eq!((delivery.status, delivery.sent.len()), (DeliveryStatus::Pending, 0));
-}
-
-#[tokio::test]
-async fn a_message_without_a_mark_may_be_taken_in_again() {
-    let world = world().await;
-    let session = SessionKey::main("main");
-    let first = commit(&world, &session, &Head::default(), 1).await.unwrap();
-    let head = Head { version: first.version + 1, ..first.clone() };
-    let unmarks = [message(1)];
-    let failed =
-        Commit { seen_version: first.version, head: &head, entries: &[], marks: &[], unmarks: &unmarks, outbox: &[] };
-    let state = world.store.account(account(1));
-    state.session_commit(bot_id(), &session, &failed).await.unwrap();
-    let again = Head { next_seq: 4, version: head.version + 1, ..head.clone() };
-    let entries = exchange(2, 1);
-    let commit = Commit {
-        seen_version: head.version,
-        head: &again,
-        entries: &entries,
-        marks: &unmarks,
-        unmarks: &[],
-        outbox: &[],
-    };
-    state.session_commit(bot_id(), &session, &commit).await.unwrap();
 }
 
 #[tokio::test]
@@ -220,7 +195,7 @@ async fn an_answer_bigger_than_a_row_is_stored_in_several() {
         }
     }
     let head = Head { version: 1, next_seq: 16, ..Head::default() };
-    let commit = Commit { seen_version: 0, head: &head, entries: &entries, marks: &[], unmarks: &[], outbox: &[] };
+    let commit = Commit { seen_version: 0, head: &head, entries: &entries, marks: &[], outbox: &[] };
     state.session_commit(bot_id(), &session, &commit).await.unwrap();
     assert_eq!(state.session_read(bot_id(), &session, 0, 100).await.unwrap().entries, entries);
 }

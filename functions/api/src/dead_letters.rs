@@ -41,7 +41,12 @@ pub async fn drain_dead_letters(environment: &Environment) -> anyhow::Result<usi
                 break;
             }
             for received in letters {
-                taken += usize::from(take(environment, queue, received).await?);
+                let record = received.id.clone();
+                match take(environment, queue, received).await {
+                    Ok(was_taken) => taken += usize::from(was_taken),
+                    // One letter that cannot be recorded must not hide the others.
+                    Err(error) => tracing::error!(%record, "A dead letter stays in its queue: {error:#}"),
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The cron function: what is due each minute.
 
-use domain::Task;
+use domain::{Outbound, Task, Timestamp};
 use runtime::Environment;
 use store::keys::OUTBOX_SHARDS;
 
@@ -23,12 +23,21 @@ async fn sweep_outbox(environment: &Environment) -> anyhow::Result<usize> {
     let mut swept = 0;
     for shard in 0..OUTBOX_SHARDS {
         for outbound in environment.store.outbox_overdue(shard, now, BATCH).await? {
-            let task = Task::Deliver(Box::new(outbound.clone()));
-            environment.queues.send_again(&task, &format!("sweep-{now}")).await?;
-            environment.store.outbox_put_off(&outbound, now).await?;
-            tracing::info!(outbound = %outbound.id, bot = %outbound.bot, "An overdue reply was queued again.");
-            swept += 1;
+            match send_again(environment, &outbound, now).await {
+                Ok(()) => swept += 1,
+                // One reply that cannot be queued must not hold back the others.
+                Err(error) => tracing::error!(outbound = %outbound.id, "An overdue reply was not queued: {error:#}"),
+            }
         }
     }
     Ok(swept)
+}
+
+async fn send_again(environment: &Environment, outbound: &Outbound, now: Timestamp) -> anyhow::Result<()> {
+    // Put off first: one that SQS refuses is tried again a minute later, not before all others.
+    environment.store.outbox_put_off(outbound, now).await?;
+    let task = Task::Deliver(Box::new(outbound.clone()));
+    environment.queues.send_again(&task, &format!("sweep-{now}")).await?;
+    tracing::info!(outbound = %outbound.id, bot = %outbound.bot, "An overdue reply was queued again.");
+    Ok(())
 }

@@ -16,8 +16,8 @@ use queues::{Queue, Record, RecordError};
 use runtime::Environment;
 use store::{Delivery, DeliveryStatus, SecretContext, StoreError};
 
-/// A delivery that is received this often becomes a dead letter: the count at which SQS would move it
-/// there itself, without a reason.
+/// A delivery that fails at this receive becomes a dead letter with its reason: SQS would move it there at
+/// the next one, without.
 const MAX_RECEIVES: u32 = 8;
 
 /// A part is begun only if this much time is left: what one call may take, and a little to record it.
@@ -35,9 +35,11 @@ pub struct DeliveryHandler {
 
 /// Why a reply was not sent.
 enum Failure {
-    /// Nobody is there to receive it.
-    Undeliverable(String),
-    /// Its owner has to do something before it can be sent.
+    /// Its link is gone, and with it everybody whom this could matter to.
+    Pointless(String),
+    /// The channel refuses the bot's token: nothing more is tried with it.
+    Unauthorised(String),
+    /// It will not be sent unless its owner does something, or ever.
     Dead(String),
     /// Try again later.
     Later { after: Duration, source: anyhow::Error },
@@ -98,12 +100,12 @@ impl DeliveryHandler {
         };
         match failure {
             Failure::Later { after, source } => Err((after, source)),
-            Failure::Undeliverable(reason) => {
+            Failure::Pointless(reason) => {
                 tracing::warn!(outbound = %delivery.outbound.id, bot = %delivery.outbound.bot, "A reply reaches nobody: {reason}");
                 delivery.status = DeliveryStatus::Undeliverable { reason };
                 account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))
             }
-            Failure::Dead(reason) => {
+            Failure::Dead(reason) | Failure::Unauthorised(reason) => {
                 tracing::error!(outbound = %delivery.outbound.id, bot = %delivery.outbound.bot, "A reply becomes a dead letter: {reason}");
                 let task = Task::Deliver(Box::new(delivery.outbound.clone()));
                 let id = format!("{}.{}", delivery.outbound.id, record.id);
@@ -118,7 +120,7 @@ impl DeliveryHandler {
         let outbound = delivery.outbound.clone();
         let account = self.environment.store.account(outbound.account);
         let link = account.link_get(outbound.bot, outbound.link).await.map_err(later)?;
-        let Some(link) = link else { return Err(Failure::Undeliverable("its link was deleted".to_owned())) };
+        let Some(link) = link else { return Err(Failure::Pointless("its link was deleted".to_owned())) };
         match &link.status {
             LinkStatus::Active => {}
             LinkStatus::Paused => {
@@ -135,9 +137,9 @@ impl DeliveryHandler {
         };
         match sent {
             Ok(()) => Ok(()),
-            Err(Failure::Dead(reason)) => {
+            Err(Failure::Unauthorised(reason)) => {
                 self.mark_failed(link, &reason).await.map_err(later)?;
-                Err(Failure::Dead(reason))
+                Err(Failure::Unauthorised(reason))
             }
             Err(failure) => Err(failure),
         }
@@ -192,12 +194,10 @@ fn failure_of(error: SendError, outbound: &Outbound) -> Failure {
         SendError::Temporary(detail) => {
             Failure::Later { after: Duration::from_secs(5), source: anyhow::anyhow!(detail) }
         }
-        SendError::Unreachable(detail) => Failure::Undeliverable(detail),
+        SendError::Unreachable(detail) => Failure::Dead(format!("nobody can be reached there: {detail}")),
         SendError::Unauthorised(detail) => {
-            Failure::Dead(format!("{} refuses the bot's token: {detail}", outbound.channel))
+            Failure::Unauthorised(format!("{} refuses the bot's token: {detail}", outbound.channel))
         }
-        SendError::Rejected(detail) => {
-            Failure::Undeliverable(format!("{} refuses the message: {detail}", outbound.channel))
-        }
+        SendError::Rejected(detail) => Failure::Dead(format!("{} refuses the message: {detail}", outbound.channel)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use channels::SendError;
-use channels::telegram::{Chunk, render};
+use channels::telegram::{Chunk, MAX_TEXT, render};
 use domain::Address;
 use store::Delivery;
 
@@ -16,7 +16,12 @@ impl DeliveryHandler {
         delivery: &mut Delivery,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let chunks = render(&delivery.outbound.text);
+        let mut chunks = render(&delivery.outbound.text);
+        if chunks.is_empty() {
+            // Markdown that shows nothing, such as a lone link definition, is sent as it was written.
+            let plain: String = delivery.outbound.text.chars().take(MAX_TEXT / 2).collect();
+            chunks = vec![Chunk { html: plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"), plain }];
+        }
         let mut address = delivery.outbound.address.clone();
         for (index, chunk) in chunks.iter().enumerate().skip(delivery.sent.len()) {
             if Instant::now() + TIME_FOR_A_PART > deadline {

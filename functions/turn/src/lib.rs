@@ -47,6 +47,13 @@ struct Work {
 impl TurnHandler {
     pub fn new(environment: Environment) -> anyhow::Result<TurnHandler> {
         let settings = &environment.settings;
+        let longest = Queue::Turns.time_for_a_batch().saturating_sub(worker::RESERVE * 2);
+        if settings.model_timeout > longest {
+            let secs = longest.as_secs();
+            anyhow::bail!(
+                "LOWTIDE_MODEL_TIMEOUT_SECS is too long: at most {secs}, so that a turn ends within its function's time"
+            );
+        }
         let config = AgentConfig {
             private_models: settings.private_models,
             fetch_allow: settings.fetch_allow.clone(),
@@ -64,19 +71,18 @@ impl TurnHandler {
         self.environment.queues.report(Queue::Turns, groups, outcomes).await
     }
 
-    /// Runs a group's turns. After the last receive what is not done becomes a dead letter with its reason:
-    /// SQS would make it one without.
+    /// Runs a group's turns. A record that is not done after its last receive becomes a dead letter with its
+    /// reason: SQS would make it one without.
     async fn process_or_give_up(&self, records: &[Record], deadline: Instant) -> Result<(), RecordError> {
-        let Err(error) = self.process_group(records, deadline).await else { return Ok(()) };
-        if records[0].receive_count < MAX_RECEIVES {
-            return Err(error);
+        let Err(mut error) = self.process_group(records, deadline).await else { return Ok(()) };
+        let is_last = |record: &Record| record.receive_count >= MAX_RECEIVES;
+        if let Some(record) = records.get(error.done).filter(|record| is_last(record)) {
+            if let Err(source) = self.bury(record, &format!("{:#}", error.source)).await {
+                return Err(RecordError { source, ..error });
+            }
+            error.done += 1;
         }
-        let reason = format!("{:#}", error.source);
-        for (done, record) in records.iter().enumerate().skip(error.done) {
-            let retry_after = error.retry_after;
-            self.bury(record, &reason).await.map_err(|source| RecordError { done, retry_after, source })?;
-        }
-        Ok(())
+        if error.done < records.len() { Err(error) } else { Ok(()) }
     }
 
     /// Runs the turns of one session's records, in order.
@@ -97,10 +103,21 @@ impl TurnHandler {
         let mut worker = Worker::new(&self.environment, &self.agent, &context, work.session, messages, deadline);
         worker.attempts_left = MODEL_ATTEMPTS.saturating_sub(work.receive_count);
         worker.give_up = work.receive_count >= MAX_RECEIVES;
-        let Err(Halt { retry_after, source }) = worker.run().await else { return Ok(()) };
-        // Records before the first message that was not settled are done.
+        let halted = worker.run().await;
         let open = work.messages.iter().find(|(_, inbound)| !worker.is_settled(&inbound.message));
-        Err(fail(open.map_or(0, |(index, _)| *index), retry_after, source))
+        match (halted, open) {
+            (Ok(()), None) => Ok(()),
+            // The turn was handed over for lack of time. What still waits comes again and stands first in
+            // its session, so that it goes on with that turn.
+            (Ok(()), Some((index, _))) => {
+                let source = anyhow::anyhow!("the time of the invocation is over");
+                Err(fail(*index, Duration::ZERO, source))
+            }
+            // Records before the first message that was not settled are done.
+            (Err(Halt { retry_after, source }), open) => {
+                Err(fail(open.map_or(0, |(index, _)| *index), retry_after, source))
+            }
+        }
     }
 
     /// Reads the records of a group. What is not a task of this build becomes a dead letter.

@@ -6,18 +6,28 @@ use std::time::{Duration, Instant};
 use agent::{Agent, BotView, ModelError, ModelRequest, ToolContext};
 use domain::task::Continue;
 use domain::turn::{Action, ActiveTurn, Event, Head, ReplyTo, View, decide};
-use domain::{Entry, EntryBody, EntryId, Inbound, MessageId, Outbound, OutboundId, SessionKey, Task, ToolCall, TurnId};
-use futures::future::join_all;
+use domain::{
+    Entry, EntryBody, EntryId, Inbound, MessageId, Outbound, OutboundId, SessionKey, Task, ToolCall, ToolOutcome,
+    ToolResult, TurnId,
+};
+use futures::stream::{self, StreamExt};
 use runtime::Environment;
 use store::{Commit, DeliveryStatus, StoreError};
 
+use crate::MODEL_ATTEMPTS;
 use crate::bots::BotContext;
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
 const MAX_LOSSES: u32 = 5;
 
+/// A provider that asks to be left alone for longer than this is not waited for: the person is told.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many tools run at once: a function has little memory, and a page may be large.
+const TOOLS_AT_ONCE: usize = 4;
+
 /// What is kept free before the deadline for the last commit and the queueing of its outbox.
-const RESERVE: Duration = Duration::from_secs(15);
+pub(crate) const RESERVE: Duration = Duration::from_secs(15);
 
 /// The worker stops here; what it has not settled is to be tried again.
 #[derive(Debug)]
@@ -66,9 +76,11 @@ impl<'a> Worker<'a> {
         agent: &'a Agent,
         context: &'a BotContext,
         session: SessionKey,
-        waiting: Vec<Inbound>,
+        mut waiting: Vec<Inbound>,
         deadline: Instant,
     ) -> Worker<'a> {
+        let mut seen = HashSet::new();
+        waiting.retain(|inbound| seen.insert(inbound.message.clone()));
         Worker {
             environment,
             agent,
@@ -180,8 +192,8 @@ impl<'a> Worker<'a> {
             }
             Action::Requeue { turn } => {
                 let bot = &self.context.bot;
-                let session = self.session.clone();
-                let task = Continue { account: bot.account, bot: bot.id, session, turn: turn.id, step: turn.steps };
+                let (session, version) = (self.session.clone(), self.head.version);
+                let task = Continue { account: bot.account, bot: bot.id, session, turn: turn.id, version };
                 self.environment.queues.send(&Task::Continue(task)).await?;
                 self.settled.extend(self.in_turn.drain(..));
                 tracing::info!(turn = %turn.id, steps = turn.steps, "The turn goes on in another invocation.");
@@ -210,10 +222,7 @@ impl<'a> Worker<'a> {
         if let Some(failed) = failed {
             self.bury(failed).await?;
         }
-        let (marks, unmarks) = match failed {
-            Some(failed) => (vec![], messages(self.entries.iter().filter(|entry| entry.turn == failed))),
-            None => (messages(appended.iter()), vec![]),
-        };
+        let marks = messages(appended);
         let mut head = self.head.clone();
         head.version += 1;
         head.next_seq += appended.len() as u64;
@@ -224,14 +233,7 @@ impl<'a> Worker<'a> {
                 head.usage += answer.usage;
             }
         }
-        let commit = Commit {
-            seen_version: self.head.version,
-            head: &head,
-            entries: appended,
-            marks: &marks,
-            unmarks: &unmarks,
-            outbox,
-        };
+        let commit = Commit { seen_version: self.head.version, head: &head, entries: appended, marks: &marks, outbox };
         let account = self.environment.store.account(bot.account);
         match account.session_commit(bot.id, &self.session, &commit).await {
             Ok(()) => {}
@@ -244,10 +246,13 @@ impl<'a> Worker<'a> {
         }
         self.head = head;
         self.turn = turn;
-        self.in_turn.extend(marks.into_iter().chain(unmarks));
+        self.in_turn.extend(marks);
         self.queue(outbox).await?;
         if self.turn.is_none() {
             self.settled.extend(self.in_turn.drain(..));
+            // What the task of the first message has seen says nothing about the next turn.
+            self.give_up = false;
+            self.attempts_left = MODEL_ATTEMPTS - 1;
         }
         Ok(())
     }
@@ -309,7 +314,9 @@ impl<'a> Worker<'a> {
             Err(error) => error,
         };
         match &error {
-            ModelError::Temporary { retry_after, .. } if self.attempts_left > 0 => {
+            ModelError::Temporary { retry_after, .. }
+                if self.attempts_left > 0 && retry_after.is_none_or(|after| after <= PATIENCE) =>
+            {
                 let backoff = Duration::from_secs(2 * 3_u64.pow(2_u32.saturating_sub(self.attempts_left)));
                 Err(Halt { retry_after: retry_after.unwrap_or(backoff), source: error.into() })
             }
@@ -318,8 +325,19 @@ impl<'a> Worker<'a> {
     }
 
     async fn run_tools(&self, calls: &[ToolCall]) -> Event {
+        if self.give_up {
+            let result = |call: &ToolCall| ToolResult {
+                call: call.id.clone(),
+                name: call.name.clone(),
+                outcome: ToolOutcome::Error,
+                text: "It was not run: the workers that tried died.".to_owned(),
+            };
+            return Event::ToolsRan(calls.iter().map(result).collect());
+        }
         let context = ToolContext { now: self.environment.clock.now(), time_zone: self.context.bot.time_zone.clone() };
-        Event::ToolsRan(join_all(calls.iter().map(|call| self.agent.run_tool(call, &context))).await)
+        let context = &context;
+        let runs = calls.iter().cloned().map(|call| async move { self.agent.run_tool(&call, context).await });
+        Event::ToolsRan(stream::iter(runs).buffered(TOOLS_AT_ONCE).collect().await)
     }
 
     /// Puts the messages of a turn that failed for good into the dead-letter queue, so that its owner
@@ -347,22 +365,22 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn messages<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<MessageId> {
+fn messages(entries: &[Entry]) -> Vec<MessageId> {
     let message = |entry: &Entry| match &entry.body {
         EntryBody::User(user) => Some(user.message.clone()),
         _ => None,
     };
-    entries.filter_map(message).collect()
+    entries.iter().filter_map(message).collect()
 }
 
-/// The message as it came from the queue, from what the log keeps of it.
+/// The message as it is asked again: from what the log keeps of it, and where its turn's answer goes.
 fn inbound_of(reply: &ReplyTo, session: &SessionKey, user: &domain::UserMessage) -> Inbound {
     Inbound {
         account: reply.account,
         bot: reply.bot,
         link: reply.link,
         channel: user.channel,
-        message: user.message.clone(),
+        message: user.message.asked_again(),
         session: session.clone(),
         address: reply.address.clone(),
         sender: user.sender.clone(),

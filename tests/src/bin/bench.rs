@@ -20,7 +20,15 @@ async fn main() -> anyhow::Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["turn"] => turn(1000).await,
         ["turn", count] => turn(count.parse().context("how many turns?")?).await,
-        _ => bail!("usage: cargo xtask bench turn [TURNS]"),
+        ["sessions"] => sessions(200, 20).await,
+        ["sessions", sessions, messages] => {
+            self::sessions(
+                sessions.parse().context("how many sessions?")?,
+                messages.parse().context("how many messages?")?,
+            )
+            .await
+        }
+        _ => bail!("usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES]"),
     }
 }
 
@@ -69,6 +77,50 @@ async fn turn(turns: usize) -> anyhow::Result<()> {
     telegram.wait_for(TOKEN, already + sent, Duration::from_secs(600)).await;
     let took = started.elapsed().as_secs_f64();
     println!("{chats} chats at once, {sent} turns: {:.0} turns a second", sent as f64 / took);
+    dev.shutdown().await
+}
+
+/// Many sessions at once, with a model that takes 200 ms: is everybody answered, in order, and does nobody starve?
+async fn sessions(sessions: usize, messages: usize) -> anyhow::Result<()> {
+    runtime::init_telemetry(runtime::LogFormat::Plain);
+    runtime::install_crypto();
+    let telegram = FakeTelegram::start();
+    telegram.add_bot(TOKEN, "bench_bot");
+    let model = FakeModel::start();
+    model.latency(Duration::from_millis(200));
+    let dir = tempfile::tempdir()?;
+    let dev = start(dir.path(), &telegram).await?;
+    let bench = Bench::prepare(&dev, &model).await?;
+    let started = Instant::now();
+    let posts = (0..sessions).map(|chat| {
+        let bench = &bench;
+        async move {
+            let mut posted = Vec::with_capacity(messages);
+            for n in 0..messages {
+                bench.webhook(1 + chat, n).await?;
+                posted.push(Instant::now());
+            }
+            anyhow::Ok(posted)
+        }
+    });
+    let posted = futures::future::try_join_all(posts).await?;
+    println!("{} messages accepted in {:.1} s", sessions * messages, started.elapsed().as_secs_f64());
+    let sent = telegram.wait_for(TOKEN, sessions * messages, Duration::from_secs(1800)).await;
+    let took = started.elapsed().as_secs_f64();
+
+    let mut next = vec![0; sessions];
+    let mut waits = Vec::with_capacity(sent.len());
+    for reply in &sent {
+        let chat = reply.chat.parse::<usize>()? - 1;
+        let n = next[chat];
+        anyhow::ensure!(reply.text_html == format!("echo: message {n}"), "chat {chat}: out of order: {reply:?}");
+        waits.push(reply.at.saturating_duration_since(posted[chat][n]).as_secs_f64());
+        next[chat] += 1;
+    }
+    waits.sort_by(f64::total_cmp);
+    let (median, largest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("all {} answered in order in {took:.1} s: {:.0} turns a second", sent.len(), sent.len() as f64 / took);
+    println!("wait: median {median:.1} s, largest {largest:.1} s, largest over median {:.1}", largest / median);
     dev.shutdown().await
 }
 

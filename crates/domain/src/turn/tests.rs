@@ -254,22 +254,68 @@ fn a_message_that_was_answered_is_skipped_and_its_outbox_queued_again() {
 }
 
 #[test]
-fn a_failed_message_can_be_asked_again_even_after_others_were_answered() {
+fn a_failed_message_is_asked_again_under_another_id_and_not_by_repetition() {
     let mut worker = Worker::with(&[1]);
     worker.step(Event::Loaded).step(Event::ModelFailed { text: "sorry".into(), detail: "500".into() });
-    let mut worker = worker.crash(&[2]);
+    let mut worker = worker.crash(&[1, 2]);
     worker.step(Event::Loaded).step(says("two"));
     let mut worker = worker.crash(&[1]);
+    worker.waiting[0].message = worker.waiting[0].message.asked_again();
     worker.step(Event::Loaded).step(says("one"));
-    let trace = worker.history();
-    insta::assert_snapshot!(trace.rsplit_once("-- crash").expect("it crashed").1, @r#"
-
+    insta::assert_snapshot!(worker.history(), @r#"
+    append user "message 1"
+    call model, tools true
+    append failed "sorry"
+    commit, turn open false, outbox ["\"sorry\" to Some(\"1\")"]
+    finish
+    -- crash
+    skip, resend true
+    append user "message 2"
+    call model, tools true
+    append assistant "two" +0 calls
+    commit, turn open false, outbox ["\"two\" to Some(\"2\")"]
+    finish
+    -- crash
     append user "message 1"
     call model, tools true
     append assistant "one" +0 calls
     commit, turn open false, outbox ["\"one\" to Some(\"1\")"]
     finish
     "#);
+}
+
+#[test]
+fn a_message_from_elsewhere_does_not_join_the_turn() {
+    let mut worker = Worker::with(&[1, 2]);
+    worker.waiting[1].address.chat = "6".into();
+    worker.step(Event::Loaded).step(calls(&["look"])).ran(&[("c0-look", "look")]).step(says("a"));
+    let trace = worker.history();
+    assert!(trace.contains("to Some(\\\"1\\\")\"]\nappend user \"message 2\""), "{trace}");
+}
+
+#[test]
+fn calls_that_a_failed_turn_left_behind_are_not_run_by_the_next() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(calls(&["look"]));
+    worker.step(Event::ModelFailed { text: "sorry".into(), detail: "500".into() });
+    let mut worker = worker.crash(&[2]);
+    worker.out_of_time = true;
+    worker.step(Event::Loaded);
+    worker.out_of_time = false;
+    worker.turn = None;
+    worker.step(Event::Loaded);
+    assert!(worker.history().ends_with("call model, tools true"), "{}", worker.history());
+}
+
+#[test]
+fn an_endless_answer_is_cut_to_what_a_row_holds() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(calls(&["look"; 40]));
+    assert!(worker.history().contains("+16 calls"), "{}", worker.history());
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(says(&"ä".repeat(90_000)));
+    let Some(Entry { body: EntryBody::Assistant(answer), .. }) = worker.entries.last() else { panic!("no answer") };
+    assert_eq!(answer.text.len(), MAX_ANSWER);
 }
 
 #[test]

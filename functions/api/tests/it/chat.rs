@@ -64,8 +64,7 @@ async fn commit(api: &Api, bot: BotId, session: &SessionKey, seen: &Head, bodies
     let entries: Vec<Entry> = bodies.into_iter().enumerate().map(entry).collect();
     let next_seq = seen.next_seq + entries.len() as u64;
     let head = Head { version: seen.version + 1, next_seq, updated_at: now, ..Head::default() };
-    let commit =
-        Commit { seen_version: seen.version, head: &head, entries: &entries, marks: &[], unmarks: &[], outbox: &[] };
+    let commit = Commit { seen_version: seen.version, head: &head, entries: &entries, marks: &[], outbox: &[] };
     api.environment.store.account(api.account).session_commit(bot, session, &commit).await.unwrap();
     head
 }
