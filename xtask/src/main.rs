@@ -14,7 +14,7 @@ Lowtide's own commands: cargo xtask COMMAND
   test [ARGS]      installs the tools, checks the template, runs `cargo test --workspace ARGS`
   template         checks template.yaml with cfn-lint and sam
   deny [CHECKS]    checks dependencies with cargo-deny: licenses, bans and sources if none are named
-  bench NAME ARGS  runs the benchmark NAME on optimised code
+  bench NAME ARGS  runs the benchmark NAME on optimised code: turn, sessions, log
   tools            only installs the tools, under target/tools
 ";
 

@@ -6,11 +6,22 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use domain::message::{Address, ChatKind, Sender};
+use domain::turn::Head;
+use domain::{
+    Answer, Bot, Channel, Entry, EntryBody, EntryId, Inbound, LinkId, MessageId, ModelSettings, SessionKey, Task,
+    TurnId, UserMessage,
+};
 use lowtide::dev::{Dev, DevConfig};
 use runtime::Settings;
 use serde_json::{Value, json};
+use store::Commit;
 use testkit::model::FakeModel;
+use testkit::stack::Stack;
 use testkit::telegram::FakeTelegram;
+use testkit::wire::Wire;
+use turn::TurnHandler;
 
 const TOKEN: &str = "900:bench-token";
 
@@ -28,7 +39,8 @@ async fn main() -> anyhow::Result<()> {
             )
             .await
         }
-        _ => bail!("usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES]"),
+        ["log"] => log().await,
+        _ => bail!("usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES] | log"),
     }
 }
 
@@ -122,6 +134,111 @@ async fn sessions(sessions: usize, messages: usize) -> anyhow::Result<()> {
     println!("all {} answered in order in {took:.1} s: {:.0} turns a second", sent.len(), sent.len() as f64 / took);
     println!("wait: median {median:.1} s, largest {largest:.1} s, largest over median {:.1}", largest / median);
     dev.shutdown().await
+}
+
+/// What a turn costs over logs of different lengths: its calls to AWS and its time should not grow.
+async fn log() -> anyhow::Result<()> {
+    runtime::install_crypto();
+    for entries in [10, 1_000, 50_000] {
+        let mut stack = Stack::start().await;
+        let model = FakeModel::start();
+        stack.environment.settings.private_models = true;
+        let wire = Wire::to(&stack.endpoints());
+        let turns = TurnHandler::new(stack.environment_over(&wire.endpoints()))?;
+        let account = stack.account().await.id;
+        let settings = ModelSettings {
+            model: Some("custom/bench".to_owned()),
+            base_url: Some(model.base_url()),
+            ..ModelSettings::default()
+        };
+        let bot = Bot { model: settings, ..stack.draft(account, "bench") };
+        stack.environment.store.account(account).bot_create(&bot).await?;
+        let mut state = fill(&stack, &bot, entries).await?;
+        let mut times = Vec::new();
+        let mut calls = Vec::new();
+        for n in 0..31 {
+            let task = Task::Message(Box::new(inbound(&bot, &format!("new {n}"))));
+            let mut record = SqsMessage::default();
+            record.message_id = Some(format!("record-{n}"));
+            record.body = Some(task.to_body());
+            let mut event = SqsEvent::default();
+            event.records.push(record);
+            wire.clear();
+            let started = Instant::now();
+            let response = turns.handle(event, Instant::now() + Duration::from_secs(180)).await;
+            times.push(started.elapsed());
+            calls = wire.calls();
+            anyhow::ensure!(response.batch_item_failures.is_empty(), "a turn failed");
+            state += 2;
+        }
+        times.sort_unstable();
+        println!(
+            "{entries:>6} entries ({state} after): median {:.1} ms a turn, its calls: {}",
+            times[times.len() / 2].as_secs_f64() * 1000.0,
+            calls.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Writes a log of `count` entries: the beginning in large commits, the end as turns write it.
+async fn fill(stack: &Stack, bot: &Bot, count: u64) -> anyhow::Result<u64> {
+    let account = stack.environment.store.account(bot.account);
+    let session = SessionKey::main("main");
+    let mut head = Head::default();
+    while head.next_seq < count {
+        let left = count - head.next_seq;
+        let size = if left > 400 { 100.min(left - 400) } else { 2.min(left) };
+        let entries: Vec<Entry> = (head.next_seq..head.next_seq + size).map(|seq| entry(bot, seq)).collect();
+        let next = Head { version: head.version + 1, next_seq: head.next_seq + size, ..head.clone() };
+        let commit = Commit { seen_version: head.version, head: &next, entries: &entries, marks: &[], outbox: &[] };
+        account.session_commit(bot.id, &session, &commit).await?;
+        head = next;
+    }
+    Ok(head.next_seq)
+}
+
+fn entry(bot: &Bot, seq: u64) -> Entry {
+    let body = if seq.is_multiple_of(2) {
+        let inbound = inbound(bot, &format!("old {seq}"));
+        EntryBody::User(UserMessage {
+            message: inbound.message,
+            channel: inbound.channel,
+            sender: inbound.sender,
+            text: inbound.text,
+            attachments: vec![],
+            quote: None,
+            sent_at: inbound.sent_at,
+        })
+    } else {
+        EntryBody::Assistant(Answer {
+            text: format!("answer {seq}"),
+            model: "custom/bench".to_owned(),
+            ..Answer::default()
+        })
+    };
+    let id = u128::from(seq);
+    let turn = TurnId::from_parts(bot.created_at, id / 2);
+    Entry { seq, id: EntryId::from_parts(bot.created_at, id), turn, at: bot.created_at, body }
+}
+
+fn inbound(bot: &Bot, id: &str) -> Inbound {
+    let link = LinkId::from_parts(bot.created_at, 1);
+    Inbound {
+        account: bot.account,
+        bot: bot.id,
+        link,
+        channel: Channel::WebChat,
+        message: MessageId::of(link, id),
+        session: SessionKey::main("main"),
+        address: Address { kind: ChatKind::Direct, chat: "bench".to_owned(), thread: None, reply_to: None },
+        sender: Sender { id: "owner".to_owned(), name: None, username: None },
+        text: format!("message {id}"),
+        attachments: vec![],
+        quote: None,
+        sent_at: bot.created_at,
+        received_at: bot.created_at,
+    }
 }
 
 async fn start(dir: &Path, telegram: &FakeTelegram) -> anyhow::Result<Dev> {
