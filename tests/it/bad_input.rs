@@ -44,7 +44,7 @@ async fn the_doors_answer_bad_requests_with_what_to_do() {
     insta::assert_snapshot!(answers.join("\n"), @r"
     unknown link: 404 There is no such link. Look at the path: /hooks/{channel}/{link id}; `lowtide links list BOT` shows the ids.
     no link id: 404 There is no such link. Look at the path: /hooks/{channel}/{link id}; `lowtide links list BOT` shows the ids.
-    wrong secret: 401 The header X-Telegram-Bot-Api-Secret-Token is missing or is not this link's secret. Register the webhook again with `lowtide links add telegram`.
+    wrong secret: 401 The header X-Telegram-Bot-Api-Secret-Token is missing or is not this link's secret. To register the webhook again, remove the link and add it again.
     malformed JSON: 400 the body is not a Telegram update: the JSON ends too early at line 1, column 17
     not an update: 400 the body is not a Telegram update: a field is missing or not of the type that the Bot API gives it at line 1, column 2
     unknown update kind: 200 {}

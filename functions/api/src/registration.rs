@@ -17,9 +17,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long all webhooks of a bot together may take to be withdrawn.
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(12);
 
-const NO_PUBLIC_URL: &str = "Telegram can't reach this machine: set LOWTIDE_PUBLIC_URL to an https:// address that \
-                             leads here and change the link's token once more, or register the webhook by hand with \
-                             this path and secret.";
+const NO_PUBLIC_URL: &str = "Telegram can't reach this machine. Start Lowtide with LOWTIDE_PUBLIC_URL set to an https:// \
+                             address that leads here, then remove this link and add it again; or register the webhook \
+                             by hand with this path and secret.";
 
 fn client(environment: &Environment) -> Client {
     Client::new(environment.http.clone(), &environment.settings.telegram_api_base).with_timeout(CALL_TIMEOUT)

@@ -27,8 +27,8 @@ pub(crate) async fn receive(
     let expected = link.webhook_secret_sha256.as_deref().unwrap_or_default();
     if !telegram::verify_secret(secret, expected) {
         return Err(Refusal::BadSignature(
-            "The header X-Telegram-Bot-Api-Secret-Token is missing or is not this link's secret. Register the \
-             webhook again with `lowtide links add telegram`.",
+            "The header X-Telegram-Bot-Api-Secret-Token is missing or is not this link's secret. To register the \
+             webhook again, remove the link and add it again.",
         ));
     }
     let body = body.map_err(|rejection| match rejection.into_response().status() {
