@@ -16,7 +16,7 @@ const MESSAGES: usize = 10;
 #[tokio::test]
 async fn a_hundred_messages_in_flight_survive_kill_nine() {
     let model = FakeModel::start();
-    model.latency(Duration::from_millis(150));
+    model.latency(Duration::from_millis(400));
     let dir = tempfile::tempdir().unwrap();
     let dev = DevProcess::start(dir.path(), &[]).await;
     dev.bot("crash", &model.base_url()).await;
@@ -75,7 +75,7 @@ async fn replies_to_telegram_survive_kill_nine_in_order() {
     let telegram = FakeTelegram::start();
     telegram.add_bot(TOKEN, "crash_bot");
     let model = FakeModel::start();
-    model.latency(Duration::from_millis(100));
+    model.latency(Duration::from_millis(300));
     let dir = tempfile::tempdir().unwrap();
     let base = telegram.base_url();
     let env = [("LOWTIDE_TELEGRAM_API_BASE", base.as_str())];
