@@ -44,17 +44,7 @@ impl DevProcess {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = loop {
-            let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
-            let line =
-                line.expect("lowtide dev did not start in time").unwrap().expect("lowtide dev ended at its start");
-            if let Some((_, url)) = line.split_once("Lowtide is running at ") {
-                break url.trim().to_owned();
-            }
-        };
-        // Whoever reads the pipe no more must not make the process stumble over it.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let url = started(&mut child, "Lowtide is running at ").await;
         let client: Value = serde_json::from_slice(&std::fs::read(state_dir.join("client.json")).unwrap()).unwrap();
         let key = client["key"].as_str().unwrap().to_owned();
         DevProcess { child, url, key, http: reqwest::Client::new() }
@@ -144,6 +134,20 @@ impl DevProcess {
             }
             assert!(Instant::now() < deadline, "no {count} entries of kind {kind} within a minute: {entries:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Waits for the line with which a server says that it serves, and returns what stands behind `marker`.
+pub(crate) async fn started(child: &mut Child, marker: &str) -> String {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    loop {
+        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+        let line = line.expect("the server did not start in time").unwrap().expect("the server ended at its start");
+        if let Some((_, said)) = line.split_once(marker) {
+            // Whoever reads the pipe no more must not make the process stumble over it.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return said.trim().to_owned();
         }
     }
 }

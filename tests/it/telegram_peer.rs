@@ -5,10 +5,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::dev_process::DevProcess;
+use crate::dev_process::{DevProcess, started};
 
 /// The server in a Node.js process, ended when dropped.
 struct Peer {
@@ -24,7 +23,7 @@ const SCRIPT: &str = "
         net.close(async () => {
             const server = new TelegramServer({ port, host: '127.0.0.1' });
             await server.start();
-            console.log('http://127.0.0.1:' + port);
+            console.log('serving at http://127.0.0.1:' + port);
         });
     });
     setTimeout(() => process.exit(0), 120000);
@@ -44,15 +43,7 @@ impl Peer {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = loop {
-            let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
-            let line = line.expect("telegram-test-api did not start").unwrap().expect("telegram-test-api ended");
-            if line.starts_with("http://") {
-                break line;
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let url = started(&mut child, "serving at ").await;
         Peer { _child: child, url, http: reqwest::Client::new() }
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::{Address, Attachment, Quote, Sender, Timestamp};
+use domain::{Address, Attachment, Bot, Channel, Inbound, LinkId, MessageId, Quote, Sender, SessionKey, Timestamp};
 
 pub mod markdown;
 pub mod telegram;
@@ -30,6 +30,34 @@ pub struct Received {
     pub mentioned: bool,
     /// When the person wrote it, by the channel's clock.
     pub sent_at: Timestamp,
+}
+
+impl Received {
+    /// The message as a task carries it, once the door knows whose it is.
+    pub fn into_inbound(
+        self,
+        bot: &Bot,
+        link: LinkId,
+        channel: Channel,
+        session: SessionKey,
+        now: Timestamp,
+    ) -> Inbound {
+        Inbound {
+            account: bot.account,
+            bot: bot.id,
+            link,
+            channel,
+            message: MessageId::of(link, &self.channel_message_id),
+            session,
+            address: self.address,
+            sender: self.sender,
+            text: self.text,
+            attachments: self.attachments,
+            quote: self.quote,
+            sent_at: self.sent_at,
+            received_at: now,
+        }
+    }
 }
 
 /// Why a channel did not take a call, by what to do next. The texts come from the channel and never

@@ -1,7 +1,7 @@
 //! The clock and the randomness, as values: a simulation hands in its own.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -26,6 +26,11 @@ impl Clock {
 
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+
+    /// A point in time, such as an invocation's deadline, on the clock that measures durations.
+    pub fn instant_of(&self, at: Timestamp) -> Instant {
+        Instant::now() + at.since(self.now())
     }
 }
 

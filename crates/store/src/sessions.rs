@@ -7,9 +7,9 @@ use domain::turn::Head;
 use domain::{BotId, Entry, MessageId, Outbound, SessionKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::bots::{VERSION, put_action};
+use crate::bots::{Precondition, put_action};
 use crate::error::{StoreError, unavailable};
-use crate::item::{Item, expires, number, record, row, string, text};
+use crate::item::{Item, expires, record, row, string, text};
 use crate::keys::{self, HEAD, Key};
 use crate::{AccountStore, Store};
 
@@ -70,7 +70,7 @@ impl AccountStore<'_> {
     /// Reads the head and the end of the log in one query. A session that nobody wrote to is empty.
     pub async fn session_load(&self, bot: BotId, session: &SessionKey) -> Result<SessionState, StoreError> {
         let pk = keys::session_pk(self.id, bot, session);
-        let mut items = self.store.log_query(&pk, "", HEAD, false, TAIL_COMMITS).await?;
+        let mut items = self.store.log_query(&pk, "e#", HEAD, false, TAIL_COMMITS).await?;
         if items.first().is_none_or(|item| string(item, "sk").ok() != Some(HEAD)) {
             return if items.is_empty() {
                 Ok(SessionState::default())
@@ -95,7 +95,12 @@ impl AccountStore<'_> {
     ) -> Result<(), StoreError> {
         let pk = keys::session_pk(self.id, bot, session);
         let now = commit.head.updated_at;
-        let mut actions = vec![put_action(self.head_put(&pk, commit)?)];
+        let head = row(Key { pk: pk.clone(), sk: HEAD.to_owned() }, commit.head)?;
+        let precondition = match commit.seen_version {
+            0 => Precondition::DoesNotExist,
+            seen => Precondition::MatchesVersion(seen),
+        };
+        let mut actions = vec![put_action(self.store.put_if(head, commit.head.version, precondition)?)];
         let first_mark = actions.len();
         for message in commit.marks {
             let key = Key { pk: pk.clone(), sk: keys::mark_sk(message) };
@@ -122,20 +127,6 @@ impl AccountStore<'_> {
             }
             Err(_) => Err(StoreError::Conflict("somebody else committed to this session meanwhile")),
         }
-    }
-
-    fn head_put(&self, pk: &str, commit: &Commit<'_>) -> Result<Put, StoreError> {
-        let mut item = row(Key { pk: pk.to_owned(), sk: HEAD.to_owned() }, commit.head)?;
-        item.insert(VERSION.to_owned(), number(commit.head.version));
-        let put = Put::builder().table_name(&self.store.table).set_item(Some(item));
-        let put = if commit.seen_version == 0 {
-            put.condition_expression("attribute_not_exists(pk)")
-        } else {
-            put.condition_expression("#version = :seen")
-                .expression_attribute_names("#version", VERSION)
-                .expression_attribute_values(":seen", number(commit.seen_version))
-        };
-        put.build().map_err(|e| unavailable("describe a write", &e))
     }
 
     /// Entries from sequence number `from` on, oldest first; about `limit` of them. `from` is 0 or a
@@ -197,8 +188,6 @@ impl Store {
         forward: bool,
         limit: i32,
     ) -> Result<Vec<Item>, StoreError> {
-        // An empty lower bound is not a valid key value: "!" sorts before every sort key in use.
-        let low = if low.is_empty() { "!" } else { low };
         let request = self
             .dynamo
             .query()

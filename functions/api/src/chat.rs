@@ -6,9 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use channels::webchat;
-use domain::{
-    Bot, BotStatus, Channel, Entry, EntryBody, Inbound, LinkId, MessageId, Sender, SessionKey, Task, Timestamp,
-};
+use domain::{Bot, BotStatus, Channel, Entry, EntryBody, Inbound, LinkId, Sender, SessionKey, Task, Timestamp};
 use runtime::Environment;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -79,22 +77,8 @@ fn inbound(
     let conversation = conversation.unwrap_or(MAIN).to_lowercase();
     let received = webchat::received(&conversation, &sender, id, text, now);
     let received = received.map_err(|error| Problem::bad_request(format!("Not sent: {error}.")))?;
-    let link = webchat_link(bot);
-    Ok(Inbound {
-        account: bot.account,
-        bot: bot.id,
-        link,
-        channel: Channel::WebChat,
-        message: MessageId::of(link, &received.channel_message_id),
-        session: session(bot, &conversation)?,
-        address: received.address,
-        sender: received.sender,
-        text: received.text,
-        attachments: received.attachments,
-        quote: received.quote,
-        sent_at: received.sent_at,
-        received_at: now,
-    })
+    let session = session(bot, &conversation)?;
+    Ok(received.into_inbound(bot, webchat_link(bot), Channel::WebChat, session, now))
 }
 
 /// The session of a conversation, whose name does not depend on case.

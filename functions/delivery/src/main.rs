@@ -5,10 +5,9 @@
 //! Emits:    nothing
 //! Failure:  rate limits and outages are tried again later; what fails for good becomes a dead letter
 
-use std::time::{Duration, Instant};
-
 use aws_lambda_events::event::sqs::SqsEvent;
 use delivery::DeliveryHandler;
+use domain::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runtime::{Clock, Environment};
 
@@ -17,8 +16,7 @@ async fn main() -> Result<(), Error> {
     let handler = DeliveryHandler::new(Environment::from_lambda().await?);
     let (handler, clock) = (&handler, &Clock::system());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        let left = event.context.deadline.saturating_sub(clock.now().as_millis());
-        let deadline = Instant::now() + Duration::from_millis(left);
+        let deadline = clock.instant_of(Timestamp::from_millis(event.context.deadline));
         Ok::<_, Error>(handler.handle(event.payload, deadline).await)
     }))
     .await

@@ -77,7 +77,7 @@ async fn admit(environment: &Environment, bot: &Bot, link: &Link, received: Rece
         notify(environment, bot, link, &received, OutboundId::notice("start", &message), text).await?;
         return Ok(Outcome::Done("it was greeted"));
     }
-    let inbound = inbound(environment, bot, link, received, message);
+    let inbound = inbound(environment, bot, link, received);
     environment.queues.send(&Task::Message(Box::new(inbound))).await?;
     Ok(Outcome::Queued)
 }
@@ -147,22 +147,9 @@ async fn notify(
     Ok(())
 }
 
-fn inbound(environment: &Environment, bot: &Bot, link: &Link, received: Received, message: MessageId) -> Inbound {
-    let mut inbound = Inbound {
-        account: bot.account,
-        bot: bot.id,
-        link: link.id,
-        channel: link.channel,
-        message,
-        session: SessionKey::main(&bot.agent),
-        address: received.address,
-        sender: received.sender,
-        text: received.text,
-        attachments: received.attachments,
-        quote: received.quote,
-        sent_at: received.sent_at,
-        received_at: environment.clock.now(),
-    };
+fn inbound(environment: &Environment, bot: &Bot, link: &Link, received: Received) -> Inbound {
+    let now = environment.clock.now();
+    let mut inbound = received.into_inbound(bot, link.id, link.channel, SessionKey::main(&bot.agent), now);
     inbound.session = SessionKey::of(&bot.agent, bot.dm_scope, &inbound);
     inbound
 }

@@ -11,9 +11,6 @@ use serde_json::{Value, json};
 
 use crate::{Outcome, Refusal, admit};
 
-/// The header that carries the secret that was given to `setWebhook`.
-const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
-
 /// Takes one update. The answer's body may carry one method call: the typing action, which costs no
 /// request of its own.
 pub(crate) async fn receive(
@@ -23,7 +20,7 @@ pub(crate) async fn receive(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Value, Refusal> {
-    let secret = headers.get(SECRET_HEADER).and_then(|value| value.to_str().ok());
+    let secret = headers.get(telegram::SECRET_HEADER).and_then(|value| value.to_str().ok());
     let expected = link.webhook_secret_sha256.as_deref().unwrap_or_default();
     if !telegram::verify_secret(secret, expected) {
         return Err(Refusal::BadSignature(

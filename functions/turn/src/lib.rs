@@ -27,6 +27,9 @@ const MODEL_ATTEMPTS: u32 = 3;
 /// One below the count at which SQS itself would move it to the dead-letter queue without a word.
 const MAX_RECEIVES: u32 = 5;
 
+/// The shortest wait before a task is tried again. The queue lets it grow with each receive.
+const SOON: Duration = Duration::from_secs(3);
+
 /// Takes batches of `turns.fifo`. Built once per process.
 pub struct TurnHandler {
     environment: Environment,
@@ -152,12 +155,12 @@ impl TurnHandler {
 
 impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Halt {
-        Halt { retry_after: Duration::from_secs(3), source: error.into() }
+        Halt { retry_after: SOON, source: error.into() }
     }
 }
 
 impl From<queues::QueueError> for Halt {
     fn from(error: queues::QueueError) -> Halt {
-        Halt { retry_after: Duration::from_secs(3), source: error.into() }
+        Halt { retry_after: SOON, source: error.into() }
     }
 }

@@ -5,9 +5,8 @@
 //! Emits:    `outbound.fifo`, grouped by chat; `turns.fifo` for a turn that goes on
 //! Failure:  only the tasks that were not done are received again; what fails for good becomes a dead letter
 
-use std::time::{Duration, Instant};
-
 use aws_lambda_events::event::sqs::SqsEvent;
+use domain::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runtime::{Clock, Environment};
 use turn::TurnHandler;
@@ -17,8 +16,7 @@ async fn main() -> Result<(), Error> {
     let handler = TurnHandler::new(Environment::from_lambda().await?)?;
     let (handler, clock) = (&handler, &Clock::system());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        let left = event.context.deadline.saturating_sub(clock.now().as_millis());
-        let deadline = Instant::now() + Duration::from_millis(left);
+        let deadline = clock.instant_of(Timestamp::from_millis(event.context.deadline));
         Ok::<_, Error>(handler.handle(event.payload, deadline).await)
     }))
     .await

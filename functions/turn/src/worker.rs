@@ -14,8 +14,8 @@ use futures::stream::{self, StreamExt};
 use runtime::Environment;
 use store::{Commit, DeliveryStatus, StoreError};
 
-use crate::MODEL_ATTEMPTS;
 use crate::bots::BotContext;
+use crate::{MODEL_ATTEMPTS, SOON};
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
 const MAX_LOSSES: u32 = 5;
@@ -317,8 +317,7 @@ impl<'a> Worker<'a> {
             ModelError::Temporary { retry_after, .. }
                 if self.attempts_left > 0 && retry_after.is_none_or(|after| after <= PATIENCE) =>
             {
-                let backoff = Duration::from_secs(2 * 3_u64.pow(2_u32.saturating_sub(self.attempts_left)));
-                Err(Halt { retry_after: retry_after.unwrap_or(backoff), source: error.into() })
+                Err(Halt { retry_after: retry_after.unwrap_or(SOON), source: error.into() })
             }
             _ => Ok(Event::ModelFailed { text: error.person().to_owned(), detail: error.to_string() }),
         }
