@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::message::Channel;
-use crate::turn::QueueMode;
-use crate::{AccessPolicy, AccountId, BotId, LinkId, SessionScope, Timestamp};
+use crate::{
+    AccessPolicy, AccountId, BotId, Budget, LinkId, Price, QueueSettings, ResetSettings, SessionScope, Timestamp,
+};
 
 /// A secret under envelope encryption, as it is stored. Opaque here; `store` opens it where it is used.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ impl fmt::Debug for Sealed {
 pub struct Account {
     pub id: AccountId,
     pub name: String,
+    /// What all its bots together may spend.
+    #[serde(default)]
+    pub budget: Budget,
     pub created_at: Timestamp,
 }
 
@@ -49,6 +53,12 @@ pub struct ModelSettings {
     /// The provider's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Sealed>,
+    /// What the model costs. `None`: what is known of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// How many tokens the model reads at most. `None`: what is known of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
 }
 
 /// The longest name of a bot, in characters.
@@ -71,9 +81,18 @@ pub struct Bot {
     pub time_zone: String,
     #[serde(default)]
     pub dm_scope: SessionScope,
-    /// What becomes of a message that arrives while a turn is under way.
+    /// What becomes of messages that arrive while a turn is under way. A session may have settings of its own.
     #[serde(default)]
-    pub queue_mode: QueueMode,
+    pub queue: QueueSettings,
+    /// When its sessions begin anew by themselves.
+    #[serde(default)]
+    pub resets: ResetSettings,
+    /// What it may spend.
+    #[serde(default)]
+    pub budget: Budget,
+    /// What one turn may cost, in micro-dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_budget: Option<u64>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Counts the writes of this record; an edit that was made against another version is refused.

@@ -30,6 +30,49 @@ pub enum EntryBody {
     ToolResult(ToolResult),
     /// The turn ended without an answer. `text` is what the person was told; `detail` is for the owner.
     Failed { text: String, detail: String },
+    /// What the bot said by itself, without a model: the answer to a command, a refusal for want of budget.
+    Notice { text: String },
+    /// The turn was ended before it had an answer. Nothing is said to the person.
+    Stopped { by: StoppedBy },
+    /// The conversation begins anew here: what is above is kept and not shown to the model.
+    Reset { reason: ResetReason },
+    /// What is above `first_kept` is shown to the model as this summary.
+    Compaction {
+        summary: String,
+        first_kept: u64,
+        tokens_before: u64,
+        model: String,
+        usage: Usage,
+        /// In micro-dollars, as in [`Answer`].
+        #[serde(default, skip_serializing_if = "is_zero")]
+        cost: u64,
+    },
+    /// Messages that were left out because too many waited; `summary` is what the model is told of them, if anything.
+    Dropped { messages: Vec<UserMessage>, summary: Option<String> },
+}
+
+/// Who ended a turn before it had an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoppedBy {
+    /// `/stop` or `/new`.
+    Person,
+    /// A newer message, in the queue mode `interrupt`.
+    Message,
+}
+
+/// Why a conversation begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResetReason {
+    /// The person wrote `/new`.
+    New,
+    /// The person wrote `/reset`.
+    Reset,
+    /// A new day began, by the bot's clock.
+    Daily,
+    /// Nobody wrote for a while.
+    Idle,
 }
 
 /// What a person wrote, as the log keeps it.
@@ -39,6 +82,9 @@ pub struct UserMessage {
     pub channel: Channel,
     pub sender: Sender,
     pub text: String,
+    /// It was a command to the engine: people see it, the model does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_command: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +104,39 @@ pub struct Answer {
     pub model: String,
     #[serde(default)]
     pub usage: Usage,
+    /// What the call cost, in micro-dollars, by the model's price; 0 if that is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(cost: &u64) -> bool {
+    *cost == 0
+}
+
+impl EntryBody {
+    /// Whether a turn ends with this: an answer without tool calls, or anything said in place of one.
+    pub fn is_final(&self) -> bool {
+        match self {
+            EntryBody::Assistant(answer) => answer.tool_calls.is_empty(),
+            EntryBody::Failed { .. }
+            | EntryBody::Notice { .. }
+            | EntryBody::Stopped { .. }
+            | EntryBody::Dropped { .. } => true,
+            EntryBody::User(_) | EntryBody::ToolResult(_) | EntryBody::Reset { .. } | EntryBody::Compaction { .. } => {
+                false
+            }
+        }
+    }
+
+    /// The messages that the entry takes in.
+    pub fn messages(&self) -> &[UserMessage] {
+        match self {
+            EntryBody::User(user) => std::slice::from_ref(user),
+            EntryBody::Dropped { messages, .. } => messages,
+            _ => &[],
+        }
+    }
 }
 
 /// A tool call that a model asked for.

@@ -5,22 +5,35 @@
 
 pub mod access;
 pub mod account;
+pub mod budget;
 pub mod command;
+pub mod context;
+pub mod control;
 pub mod entry;
 pub mod id;
 pub mod message;
+pub mod queueing;
+pub mod reset;
 pub mod session;
 pub mod task;
 pub mod time;
+pub mod transcript_line;
 pub mod turn;
 
 pub use access::{Access, AccessPolicy};
 pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed};
-pub use entry::{Answer, Entry, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage};
+pub use budget::{Budget, BudgetScope, Price};
+pub use context::Context;
+pub use control::Control;
+pub use entry::{
+    Answer, Entry, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
+};
 pub use id::{AccountId, BotId, DeadLetterId, EntryId, KeyId, LinkId, MessageId, TurnId};
 pub use message::{
     Address, Attachment, AttachmentKind, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,
 };
+pub use queueing::{QueueMode, QueueSettings};
+pub use reset::ResetSettings;
 pub use session::{SessionKey, SessionScope};
 pub use task::Task;
 pub use time::Timestamp;

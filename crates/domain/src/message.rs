@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, BotId, LinkId, MessageId, SessionKey, Timestamp, TurnId};
+use crate::{AccountId, BotId, Control, LinkId, MessageId, SessionKey, Timestamp, TurnId};
 
 /// A chat network, as it is written in session keys, routes and settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -167,6 +167,9 @@ pub struct Inbound {
     pub sender: Sender,
     /// Text or caption; may be empty when there are attachments.
     pub text: String,
+    /// What it asks the engine to do, if it is one of the engine's commands. Set at the door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,8 +27,9 @@ pub struct Continue {
     pub bot: BotId,
     pub session: SessionKey,
     pub turn: TurnId,
-    /// The version of the session's head: it tells this continuation from earlier ones.
-    pub version: u64,
+    /// Where the log ended, and the head's epoch: they tell this continuation from earlier ones.
+    pub next_seq: u64,
+    pub epoch: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,7 +101,8 @@ mod tests {
             bot: BotId::from_parts(at, 1),
             session: "agent:main:\u{ffff}\u{fffe}".parse().expect("a key"),
             turn: TurnId::from_parts(at, 1),
-            version: 1,
+            next_seq: 1,
+            epoch: 0,
         });
         assert!(!task.to_body().contains(['\u{fffe}', '\u{ffff}']));
         assert_eq!(Task::from_body(&task.to_body()).expect("it reads"), task);

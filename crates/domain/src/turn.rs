@@ -1,8 +1,8 @@
-//! The turn engine's decisions: `decide(head, entries, event) -> actions`, over a log that is the journal.
+//! The turn engine's decisions: `decide(view, event) -> actions`, over a log that is the journal.
 //!
 //! A worker loads a session's head and the end of its log, hands events to [`decide`], performs the
 //! actions in order, and reports what came of them as the next event, until an action says
-//! [`Action::Finish`]. The decisions use only the log, so a worker that takes over after a crash
+//! [`Action::Finish`]. The decisions use only the head and the log, so a worker that takes over after a crash
 //! goes on where the log ends:
 //!
 //! - Entries that were appended but not committed yet (`seq >= head.next_seq`) live in the worker's
@@ -12,15 +12,25 @@
 //! - Tools that must not be repeated run one at a time, each committed before the next. So when a
 //!   worker resumes a turn, at most the first of them without a result may be half-done: it is
 //!   reported to the model as outcome unknown.
-//! - A commit names the head's version that it saw, so of two workers that hold one session (one is a
-//!   zombie whose task was given to another) only one goes on; the other finds out at its next commit,
-//!   and starts nothing before it.
+//! - Of two workers on one session only one can write at a place in the log; the other starts anew from what it
+//!   finds there.
+//! - What changes the head alone (a stop, the sealing of old entries) raises the head's epoch. A worker that saw
+//!   another epoch cannot commit: it loads the head again and decides anew.
+
+mod compaction;
+mod decide;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Answer, EntryBody, ToolCall, ToolOutcome, ToolResult, UserMessage};
+use crate::budget::{Reserved, Settlement};
+use crate::entry::{Answer, EntryBody, StoppedBy, ToolCall, ToolResult};
 use crate::message::{Address, OutboundId};
-use crate::{AccountId, BotId, Channel, Entry, Inbound, LinkId, MessageId, Outbound, Timestamp, TurnId, Usage};
+use crate::{
+    AccountId, Bot, BotId, Channel, Control, Entry, Inbound, LinkId, MessageId, Outbound, QueueSettings, Timestamp,
+    TurnId, Usage,
+};
+
+pub use decide::{decide, pending_calls, taken_by};
 
 /// How many model calls one turn may make. The last one is made without tools, so that it answers.
 pub const MAX_STEPS: u32 = 24;
@@ -39,16 +49,37 @@ pub const NO_REPLY: &str = "NO_REPLY";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Head {
-    /// Counts the commits; a commit names the version that it saw.
-    pub version: u64,
+    /// Rises with every change of the head alone. A commit names the epoch that its worker saw.
+    pub epoch: u64,
     /// The sequence number that the next entry gets.
     pub next_seq: u64,
+    /// Entries below this sequence number are in S3.
+    pub sealed: u64,
     /// The turn that is under way, if it has committed anything yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn: Option<ActiveTurn>,
+    /// What was said before this is not answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    /// The session's own settings of what becomes of waiting messages. `None`: the bot's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSettings>,
     /// All tokens of the session so far.
     pub usage: Usage,
+    /// What its models cost so far, in micro-dollars, as far as their prices are known.
+    pub cost: u64,
     pub updated_at: Timestamp,
+}
+
+/// A wish to end what is under way, written to the head at the door: the message that says so stands behind the
+/// turn in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The message that wants it. When it is taken in itself, the wish is fulfilled.
+    pub message: MessageId,
+    /// When the door had it: what was received before is not answered.
+    pub at: Timestamp,
+    pub by: StoppedBy,
 }
 
 /// A turn that has committed something and has not ended.
@@ -60,6 +91,37 @@ pub struct ActiveTurn {
     pub steps: u32,
     /// Where the answer goes.
     pub reply: ReplyTo,
+    /// When its newest message was received.
+    #[serde(default)]
+    pub asked_at: Timestamp,
+    /// The command that it carries out, if it has more than one step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+    /// What is set aside for the model call that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Reserved>,
+    /// What its model calls cost so far, in micro-dollars.
+    #[serde(default)]
+    pub spent: u64,
+    /// Whether the budgets' counters have counted it.
+    #[serde(default)]
+    pub is_counted: bool,
+}
+
+impl ActiveTurn {
+    fn begin(view: &View<'_>, inbound: &Inbound) -> ActiveTurn {
+        ActiveTurn {
+            id: view.next_turn,
+            started_at: view.now,
+            steps: 0,
+            reply: ReplyTo::of(inbound),
+            asked_at: inbound.received_at,
+            control: None,
+            reserved: None,
+            spent: 0,
+            is_counted: false,
+        }
+    }
 }
 
 /// Where a turn's answer goes: the place that its last message came from.
@@ -105,19 +167,6 @@ impl ReplyTo {
     }
 }
 
-/// What becomes of a message that arrives while a turn is under way (OpenClaw's queue modes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum QueueMode {
-    /// It joins the turn at its next step.
-    #[default]
-    Steer,
-    /// It gets a turn of its own, afterwards.
-    Followup,
-    /// All that wait get one turn together, afterwards.
-    Collect,
-}
-
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -125,12 +174,41 @@ pub enum Event {
     Loaded,
     /// The last [`Action::Commit`] took effect.
     Committed,
+    /// The last [`Action::Reserve`] took effect: the model may be asked this.
+    Reserved(Question),
     /// The model answered.
     Answered(Answer),
+    /// The model wrote the summary that [`Question::Summary`] asked for.
+    Summarised(Answer),
     /// The tools that [`Action::RunTools`] named have run.
     ToolsRan(Vec<ToolResult>),
     /// The model will not answer, however often it is asked. `text` is for the person, `detail` for the owner.
-    ModelFailed { text: String, detail: String },
+    /// `cost` is `None` if the call may have been billed all the same.
+    ModelFailed { text: String, detail: String, cost: Option<u64> },
+    /// A budget does not allow the call that [`Action::Reserve`] asked for. `text` is for the person.
+    OverBudget { text: String },
+}
+
+/// What a model is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The next step of the turn. Without `tools` it can only answer.
+    Step { tools: bool },
+    /// A summary of the context before `keep_from`. `hint` says what to keep in mind; it may be empty.
+    Summary { keep_from: u64, hint: String },
+}
+
+/// One conditional transaction: what was appended, the marks of the messages taken in, the outbox and the new head.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Commit {
+    /// The head's turn from now on.
+    pub turn: Option<ActiveTurn>,
+    /// What is to be sent, and is queued after the commit.
+    pub outbox: Vec<Outbound>,
+    /// Puts the budgets' counters right.
+    pub settle: Option<Settlement>,
+    /// The session's own settings from now on; the inner `None` are the bot's.
+    pub queue: Option<Option<QueueSettings>>,
 }
 
 /// What to do about it, in order.
@@ -139,18 +217,21 @@ pub enum Action {
     /// This message was taken in before. If its turn has ended, queue its outbox again: it was
     /// committed, but perhaps never queued.
     Skip { message: MessageId, resend: Option<TurnId> },
-    /// Append to the log, in memory. A `User` body takes its message out of those that wait.
+    /// Append to the log, in memory. A body with messages takes them out of those that wait.
     Append { turn: TurnId, body: EntryBody },
-    /// Write what was appended, the marks of the messages taken in, and the outbox, in one conditional
-    /// transaction; then queue the outbox. The head gets `turn`. If a `Failed` entry is among what was
+    /// Write it all, then queue the outbox. If a `Failed` entry is among what was
     /// appended, the turn's messages become dead letters.
-    Commit { turn: Option<ActiveTurn>, outbox: Vec<Outbound> },
-    /// Ask the model for the next step of the turn. Without `tools` it can only answer.
-    CallModel { turn: ActiveTurn, tools: bool },
+    Commit(Box<Commit>),
+    /// Set the cost of this model call aside, in the same transaction that commits what was appended.
+    Reserve { turn: ActiveTurn, question: Question },
+    /// Ask the model.
+    CallModel { turn: ActiveTurn, question: Question },
     /// Run these calls, all at once: they may be repeated, or it is one alone.
     RunTools { turn: ActiveTurn, calls: Vec<ToolCall> },
     /// Queue a task that goes on with this turn elsewhere.
     Requeue { turn: ActiveTurn },
+    /// Give the waiting messages back to their queue for this long: more may come.
+    GiveBack { wait: std::time::Duration },
     /// Nothing is left to do.
     Finish,
 }
@@ -163,6 +244,7 @@ pub trait ToolRules {
 /// What a decision is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
+    pub bot: &'a Bot,
     pub head: &'a Head,
     /// The end of the log, oldest first, with what was appended and is not committed yet.
     pub entries: &'a [Entry],
@@ -170,213 +252,50 @@ pub struct View<'a> {
     pub turn: Option<&'a ActiveTurn>,
     /// Messages that came from the queue and were not taken in yet, oldest first.
     pub waiting: &'a [Inbound],
-    pub mode: QueueMode,
     /// The id that a new turn gets.
     pub next_turn: TurnId,
     pub now: Timestamp,
     /// The worker must stop soon: start nothing that takes long.
     pub out_of_time: bool,
+    /// Whether waiting messages may be given back once more, so that others can join them.
+    pub may_give_back: bool,
+    /// Whether a model call has to be reserved: the bot or its account has a budget.
+    pub metered: bool,
+    /// How many tokens the model reads at most.
+    pub context_window: u64,
 }
 
-/// Decides what to do next. Pure: the same view and event always give the same actions.
-pub fn decide(view: &View<'_>, rules: &impl ToolRules, event: Event) -> Vec<Action> {
-    let Some(turn) = view.turn else {
-        return match (event, &view.head.turn) {
-            (Event::Loaded, Some(left)) => resume(view, rules, left),
-            _ => take_next(view),
-        };
-    };
-    match event {
-        Event::Loaded => resume(view, rules, turn),
-        Event::Committed => next_step(view, rules, turn),
-        Event::Answered(answer) => answered(view, turn, answer),
-        Event::ToolsRan(results) => {
-            let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
-            results.chain([Action::Commit { turn: Some(turn.clone()), outbox: vec![] }]).collect()
-        }
-        Event::ModelFailed { text, detail } => {
-            let outbox = turn.reply.outbound(OutboundId::reply(turn.id, 0), text.clone(), view.now);
-            vec![
-                append(turn, EntryBody::Failed { text, detail }),
-                Action::Commit { turn: None, outbox: outbox.into_iter().collect() },
-            ]
-        }
+impl View<'_> {
+    /// The session's settings of what becomes of waiting messages.
+    fn queue(&self) -> QueueSettings {
+        self.head.queue.unwrap_or(self.bot.queue)
     }
 }
 
-/// No turn is under way: start one for what waits.
-fn take_next(view: &View<'_>) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for (index, inbound) in view.waiting.iter().enumerate() {
-        let turn = ActiveTurn { id: view.next_turn, started_at: view.now, steps: 0, reply: ReplyTo::of(inbound) };
-        if let Some(by) = taken_by(view.entries, &inbound.message) {
-            actions.push(Action::Skip { message: inbound.message.clone(), resend: Some(by) });
-            continue;
-        }
-        let together = match view.mode {
-            QueueMode::Collect => collected(view, index),
-            QueueMode::Steer | QueueMode::Followup => &view.waiting[index..=index],
-        };
-        actions.extend(together.iter().map(|inbound| append(&turn, user_body(inbound))));
-        actions.extend(call_model(view, &turn, true));
-        return actions;
-    }
-    actions.push(Action::Finish);
-    actions
-}
-
-/// The messages from `index` on that can share a turn: new ones, to be answered in the same place.
-fn collected<'a>(view: &View<'a>, index: usize) -> &'a [Inbound] {
-    let waiting = &view.waiting[index..];
-    let place = ReplyTo::of(&waiting[0]);
-    let fits = |inbound: &&Inbound| place.is_where(inbound) && taken_by(view.entries, &inbound.message).is_none();
-    &waiting[..waiting.iter().take_while(fits).count()]
-}
-
-/// A worker takes up a turn that another one left.
-fn resume(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<Action> {
-    match pending_calls(view.entries, turn.id).first() {
-        Some(call) if !rules.may_repeat(&call.name) => {
-            let result = ToolResult {
-                call: call.id.clone(),
-                name: call.name.clone(),
-                outcome: ToolOutcome::Unknown,
-                text: "Outcome unknown: the worker stopped while this tool ran, so it may or may not have taken \
-                       effect. It was not run again. Check before you repeat it."
-                    .to_owned(),
+impl Head {
+    /// The head after a commit of `entries`, which follow this head's log.
+    #[must_use]
+    pub fn after(&self, entries: &[Entry], commit: &Commit, now: Timestamp) -> Head {
+        let mut head = self.clone();
+        head.next_seq += entries.len() as u64;
+        // A place in the log is taken once. What takes none is told apart by the epoch.
+        head.epoch += u64::from(entries.is_empty());
+        head.turn.clone_from(&commit.turn);
+        head.queue = commit.queue.unwrap_or(head.queue);
+        head.updated_at = now;
+        for entry in entries {
+            let fulfilled = |stop: &mut Stop| entry.body.messages().iter().any(|user| user.message == stop.message);
+            head.stop.take_if(fulfilled);
+            let (usage, cost) = match &entry.body {
+                EntryBody::Assistant(answer) => (answer.usage, answer.cost),
+                EntryBody::Compaction { usage, cost, .. } => (*usage, *cost),
+                _ => continue,
             };
-            vec![
-                append(turn, EntryBody::ToolResult(result)),
-                Action::Commit { turn: Some(turn.clone()), outbox: vec![] },
-            ]
+            head.usage += usage;
+            head.cost += cost;
         }
-        _ => next_step(view, rules, turn),
+        head
     }
-}
-
-/// The log is committed up to here and the turn is ours: run what the model asked for, or ask it again.
-fn next_step(view: &View<'_>, rules: &impl ToolRules, turn: &ActiveTurn) -> Vec<Action> {
-    let pending = pending_calls(view.entries, turn.id);
-    if !pending.is_empty() {
-        if view.out_of_time {
-            return vec![Action::Requeue { turn: turn.clone() }, Action::Finish];
-        }
-        let together = pending.iter().take_while(|call| rules.may_repeat(&call.name)).count().max(1);
-        let calls = pending[..together].iter().map(|call| (*call).clone()).collect();
-        return vec![Action::RunTools { turn: turn.clone(), calls }];
-    }
-    let mut actions = Vec::new();
-    let mut turn = turn.clone();
-    for inbound in view.waiting {
-        match taken_by(view.entries, &inbound.message) {
-            // Taken in by this very turn, or answered before: either way not again.
-            Some(by) => {
-                actions.push(Action::Skip { message: inbound.message.clone(), resend: (by != turn.id).then_some(by) })
-            }
-            // Only from the same place: a turn has one answer, and it goes where its messages came from.
-            None if view.mode == QueueMode::Steer && turn.reply.is_where(inbound) => {
-                turn.reply = ReplyTo::of(inbound);
-                actions.push(append(&turn, user_body(inbound)));
-            }
-            None => break,
-        }
-    }
-    let appended = actions.iter().any(|action| matches!(action, Action::Append { .. }));
-    actions.extend(call_model(view, &turn, appended));
-    actions
-}
-
-fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
-    let mut answer = bounded(answer);
-    let mut turn = turn.clone();
-    turn.steps += 1;
-    if turn.steps < MAX_STEPS && !answer.tool_calls.is_empty() {
-        return vec![append(&turn, EntryBody::Assistant(answer)), Action::Commit { turn: Some(turn), outbox: vec![] }];
-    }
-    if !answer.tool_calls.is_empty() {
-        answer.tool_calls.clear();
-        if answer.text.trim().is_empty() {
-            answer.text = format!(
-                "I stopped after {MAX_STEPS} steps without reaching an end. Tell me to go on if you want me to."
-            );
-        }
-    }
-    let silent = answer.text.trim() == NO_REPLY;
-    let outbox =
-        if silent { None } else { turn.reply.outbound(OutboundId::reply(turn.id, 0), answer.text.clone(), view.now) };
-    vec![
-        append(&turn, EntryBody::Assistant(answer)),
-        Action::Commit { turn: None, outbox: outbox.into_iter().collect() },
-    ]
-}
-
-/// Cuts an answer to what a row, and a transaction with all results of its calls, can hold.
-fn bounded(mut answer: Answer) -> Answer {
-    answer.text = cut(answer.text, MAX_ANSWER);
-    answer.tool_calls.truncate(MAX_CALLS);
-    for call in &mut answer.tool_calls {
-        // Cut arguments are no JSON, which the tool says to the model.
-        call.arguments = cut(std::mem::take(&mut call.arguments), MAX_ARGUMENTS);
-    }
-    answer
-}
-
-fn cut(mut text: String, max: usize) -> String {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
-}
-
-/// Calls the model, or puts the turn off when the worker has no time left for a call.
-fn call_model(view: &View<'_>, turn: &ActiveTurn, uncommitted: bool) -> Vec<Action> {
-    if !view.out_of_time {
-        vec![Action::CallModel { turn: turn.clone(), tools: turn.steps + 1 < MAX_STEPS }]
-    } else if uncommitted {
-        vec![Action::Commit { turn: Some(turn.clone()), outbox: vec![] }]
-    } else {
-        vec![Action::Requeue { turn: turn.clone() }, Action::Finish]
-    }
-}
-
-fn append(turn: &ActiveTurn, body: EntryBody) -> Action {
-    Action::Append { turn: turn.id, body }
-}
-
-fn user_body(inbound: &Inbound) -> EntryBody {
-    EntryBody::User(UserMessage {
-        message: inbound.message.clone(),
-        channel: inbound.channel,
-        sender: inbound.sender.clone(),
-        text: inbound.text.clone(),
-        attachments: inbound.attachments.clone(),
-        quote: inbound.quote.clone(),
-        sent_at: inbound.sent_at,
-    })
-}
-
-/// The turn that took a message in. One whose turn failed is asked again under another id
-/// ([`MessageId::asked_again`]), so that a repetition by the queue is not taken for a wish to try again.
-pub fn taken_by(entries: &[Entry], message: &MessageId) -> Option<TurnId> {
-    let took_in = |entry: &&Entry| matches!(&entry.body, EntryBody::User(user) if user.message == *message);
-    entries.iter().rfind(took_in).map(|entry| entry.turn)
-}
-
-/// The tool calls of a turn's last answer that have no result yet, in order.
-pub fn pending_calls(entries: &[Entry], turn: TurnId) -> Vec<&ToolCall> {
-    let is_answer = |entry: &Entry| entry.turn == turn && matches!(entry.body, EntryBody::Assistant(_));
-    let Some(at) = entries.iter().rposition(is_answer) else {
-        return vec![];
-    };
-    let EntryBody::Assistant(answer) = &entries[at].body else { return vec![] };
-    let done = |call: &ToolCall| {
-        entries[at + 1..]
-            .iter()
-            .any(|entry| matches!(&entry.body, EntryBody::ToolResult(result) if result.call == call.id))
-    };
-    answer.tool_calls.iter().filter(|call| !done(call)).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 use super::*;
-use crate::entry::Usage;
+use crate::entry::{ToolOutcome, Usage};
 use crate::message::{ChatKind, Sender};
-use crate::{AccountId, BotId, Channel, EntryId, SessionKey};
+use crate::queueing::{DropPolicy, QueueMode};
+use crate::reset::{ResetMode, ResetPolicy};
+use crate::{AccountId, BotId, BotStatus, Channel, EntryId, SessionKey};
+
+mod commands;
+mod crowds;
+mod money;
 
 /// Plays a worker that never crashes: it performs what `decide` says, and notes it in one line each.
 struct Worker {
@@ -9,8 +15,11 @@ struct Worker {
     entries: Vec<Entry>,
     turn: Option<ActiveTurn>,
     waiting: Vec<Inbound>,
-    mode: QueueMode,
+    bot: Bot,
+    now: Timestamp,
     out_of_time: bool,
+    metered: bool,
+    window: u64,
     turns: u128,
     trace: Vec<String>,
 }
@@ -20,6 +29,30 @@ struct Rules;
 impl ToolRules for Rules {
     fn may_repeat(&self, tool: &str) -> bool {
         tool != "pay"
+    }
+}
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn bot() -> Bot {
+    Bot {
+        id: BotId::from_parts(at(0), 1),
+        account: AccountId::from_parts(at(0), 1),
+        name: "Test".into(),
+        status: BotStatus::Active,
+        agent: "main".into(),
+        model: Default::default(),
+        time_zone: "UTC".into(),
+        dm_scope: Default::default(),
+        queue: Default::default(),
+        resets: Default::default(),
+        budget: Default::default(),
+        turn_budget: None,
+        created_at: at(0),
+        updated_at: at(0),
+        version: 1,
     }
 }
 
@@ -39,15 +72,20 @@ fn message(n: u32) -> Inbound {
         address: Address { kind: ChatKind::Direct, chat: "5".into(), thread: None, reply_to: Some(n.to_string()) },
         sender: Sender { id: "5".into(), name: None, username: None },
         text: format!("message {n}"),
+        control: None,
         attachments: vec![],
         quote: None,
         sent_at: Timestamp::default(),
-        received_at: Timestamp::default(),
+        received_at: at(u64::from(n)),
     }
 }
 
+fn answer(text: &str) -> Answer {
+    Answer { text: text.into(), model: "test/one".into(), usage: Usage::default(), tool_calls: vec![], cost: 7 }
+}
+
 fn says(text: &str) -> Event {
-    Event::Answered(Answer { text: text.into(), model: "test/one".into(), usage: Usage::default(), tool_calls: vec![] })
+    Event::Answered(answer(text))
 }
 
 fn calls(tools: &[&str]) -> Event {
@@ -56,7 +94,7 @@ fn calls(tools: &[&str]) -> Event {
         .enumerate()
         .map(|(i, name)| ToolCall { id: format!("c{i}-{name}"), name: (*name).into(), arguments: "{}".into() })
         .collect();
-    Event::Answered(Answer { text: String::new(), tool_calls, model: "test/one".into(), usage: Usage::default() })
+    Event::Answered(Answer { tool_calls, ..answer("") })
 }
 
 impl Worker {
@@ -66,8 +104,11 @@ impl Worker {
             entries: vec![],
             turn: None,
             waiting: waiting.iter().copied().map(message).collect(),
-            mode: QueueMode::Steer,
+            bot: bot(),
+            now: at(100),
             out_of_time: false,
+            metered: false,
+            window: 128_000,
             turns: 0,
             trace: vec![],
         }
@@ -87,14 +128,17 @@ impl Worker {
         let mut event = Some(event);
         while let Some(now) = event.take() {
             let view = View {
+                bot: &self.bot,
                 head: &self.head,
                 entries: &self.entries,
                 turn: self.turn.as_ref(),
                 waiting: &self.waiting,
-                mode: self.mode,
                 next_turn: turn_id(self.turns + 1),
-                now: Timestamp::default(),
+                now: self.now,
                 out_of_time: self.out_of_time,
+                may_give_back: true,
+                metered: self.metered,
+                context_window: self.window,
             };
             for action in decide(&view, &Rules, now) {
                 if let Some(next) = self.perform(action) {
@@ -112,36 +156,48 @@ impl Worker {
                 self.trace.push(format!("skip, resend {}", resend.is_some()));
             }
             Action::Append { turn, body } => {
+                let taken = body.messages();
+                self.waiting.retain(|inbound| taken.iter().all(|user| user.message != inbound.message));
                 let line = match &body {
-                    EntryBody::User(user) => {
-                        self.waiting.retain(|inbound| inbound.message != user.message);
-                        format!("append user {:?}", user.text)
-                    }
+                    EntryBody::User(user) => format!("append user {:?}", user.text),
                     EntryBody::Assistant(answer) => {
                         format!("append assistant {:?} +{} calls", answer.text, answer.tool_calls.len())
                     }
                     EntryBody::ToolResult(result) => format!("append result {} {:?}", result.name, result.outcome),
                     EntryBody::Failed { text, .. } => format!("append failed {text:?}"),
+                    EntryBody::Notice { text } => format!("append notice {text:?}"),
+                    EntryBody::Stopped { by } => format!("append stopped by {by:?}"),
+                    EntryBody::Reset { reason } => format!("append reset {reason:?}"),
+                    EntryBody::Compaction { summary, first_kept, .. } => {
+                        format!("append compaction {summary:?}, kept from {first_kept}")
+                    }
+                    EntryBody::Dropped { messages, summary } => {
+                        format!("append dropped {}, told {}", messages.len(), summary.is_some())
+                    }
                 };
                 self.trace.push(line);
                 let seq = self.entries.len() as u64;
                 let id = EntryId::from_parts(Timestamp::default(), u128::from(seq));
                 self.entries.push(Entry { seq, id, turn, at: Timestamp::default(), body });
             }
-            Action::Commit { turn, outbox } => {
-                self.head.version += 1;
-                self.head.next_seq = self.entries.len() as u64;
-                self.head.turn.clone_from(&turn);
-                let outbox: Vec<String> =
-                    outbox.iter().map(|out| format!("{:?} to {:?}", out.text, out.address.reply_to)).collect();
-                self.trace.push(format!("commit, turn open {}, outbox {outbox:?}", turn.is_some()));
-                self.turn = turn;
+            Action::Commit(commit) => {
+                self.commit(&commit);
                 return Some(Event::Committed);
             }
-            Action::CallModel { turn, tools } => {
+            Action::Reserve { turn, question } => {
+                let charges = vec![];
+                let turn = ActiveTurn { reserved: Some(Reserved { micros: 10, charges }), ..turn };
+                self.trace.push("reserve".into());
+                self.commit(&Commit { turn: Some(turn), ..Commit::default() });
+                return Some(Event::Reserved(question));
+            }
+            Action::CallModel { turn, question } => {
                 self.turns = self.turns.max(turn.id.to_string().bytes().last().map_or(0, |b| u128::from(b - b'0')));
                 self.turn = Some(turn);
-                self.trace.push(format!("call model, tools {tools}"));
+                self.trace.push(match question {
+                    Question::Step { tools } => format!("call model, tools {tools}"),
+                    Question::Summary { keep_from, hint } => format!("call model, summary up to {keep_from} {hint:?}"),
+                });
             }
             Action::RunTools { turn, calls } => {
                 self.turn = Some(turn);
@@ -149,9 +205,20 @@ impl Worker {
                 self.trace.push(format!("run {names:?}"));
             }
             Action::Requeue { .. } => self.trace.push("requeue".into()),
+            Action::GiveBack { wait } => self.trace.push(format!("give back for {wait:?}")),
             Action::Finish => self.trace.push("finish".into()),
         }
         None
+    }
+
+    fn commit(&mut self, commit: &Commit) {
+        let appended = &self.entries[usize::try_from(self.head.next_seq).expect("a short log")..];
+        self.head = self.head.after(appended, commit, self.now);
+        let outbox: Vec<String> =
+            commit.outbox.iter().map(|out| format!("{:?} to {:?}", out.text, out.address.reply_to)).collect();
+        let settled = commit.settle.as_ref().map(|settle| format!(", settled {}", settle.micros)).unwrap_or_default();
+        self.trace.push(format!("commit, turn open {}, outbox {outbox:?}{settled}", commit.turn.is_some()));
+        self.turn.clone_from(&commit.turn);
     }
 
     fn ran(&mut self, names: &[(&str, &str)]) -> &mut Worker {
@@ -256,7 +323,7 @@ fn a_message_that_was_answered_is_skipped_and_its_outbox_queued_again() {
 #[test]
 fn a_failed_message_is_asked_again_under_another_id_and_not_by_repetition() {
     let mut worker = Worker::with(&[1]);
-    worker.step(Event::Loaded).step(Event::ModelFailed { text: "sorry".into(), detail: "500".into() });
+    worker.step(Event::Loaded).step(Event::ModelFailed { text: "sorry".into(), detail: "500".into(), cost: Some(0) });
     let mut worker = worker.crash(&[1, 2]);
     worker.step(Event::Loaded).step(says("two"));
     let mut worker = worker.crash(&[1]);
@@ -297,7 +364,7 @@ fn a_message_from_elsewhere_does_not_join_the_turn() {
 fn calls_that_a_failed_turn_left_behind_are_not_run_by_the_next() {
     let mut worker = Worker::with(&[1]);
     worker.step(Event::Loaded).step(calls(&["look"]));
-    worker.step(Event::ModelFailed { text: "sorry".into(), detail: "500".into() });
+    worker.step(Event::ModelFailed { text: "sorry".into(), detail: "500".into(), cost: Some(0) });
     let mut worker = worker.crash(&[2]);
     worker.out_of_time = true;
     worker.step(Event::Loaded);
@@ -322,7 +389,7 @@ fn an_endless_answer_is_cut_to_what_a_row_holds() {
 fn modes_differ_in_what_becomes_of_a_second_message() {
     let history = |mode| {
         let mut worker = Worker::with(&[1, 2]);
-        worker.mode = mode;
+        worker.bot.queue.mode = mode;
         worker.step(Event::Loaded).step(calls(&["look"])).ran(&[("c0-look", "look")]).step(says("a"));
         worker.history()
     };

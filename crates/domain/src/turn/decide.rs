@@ -1,0 +1,497 @@
+//! The decisions themselves.
+
+use std::time::Duration;
+
+use super::{
+    Action, ActiveTurn, Commit, Event, MAX_ANSWER, MAX_ARGUMENTS, MAX_CALLS, MAX_STEPS, NO_REPLY, Question, ReplyTo,
+    ToolRules, View, compaction,
+};
+use crate::budget::Settlement;
+use crate::entry::{Answer, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, UserMessage};
+use crate::message::OutboundId;
+use crate::queueing::{DropPolicy, QueueChange};
+use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, TurnId};
+
+/// How much of a message is told of when it was left out, in characters.
+const DROPPED_CHARS: usize = 160;
+
+/// The shortest wait for more messages: a queue counts in seconds.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What stands in place of a summary that could not be had.
+const NO_SUMMARY: &str = "(The earlier part of this conversation could not be summarised and is not shown.)";
+
+/// Decides what to do next. Pure: the same view and event always give the same actions.
+pub fn decide(view: &View<'_>, rules: &dyn ToolRules, event: Event) -> Vec<Action> {
+    let Some(turn) = view.turn else {
+        return match (event, &view.head.turn) {
+            (Event::Loaded, Some(left)) => resume(view, rules, left),
+            _ => take_next(view),
+        };
+    };
+    if let Some(by) = is_stopped(view, turn) {
+        return stop_turn(turn, event, by);
+    }
+    match event {
+        Event::Loaded => resume(view, rules, turn),
+        Event::Committed => next_step(view, rules, turn),
+        Event::Reserved(question) => vec![Action::CallModel { turn: turn.clone(), question }],
+        Event::Answered(answer) => answered(view, turn, answer),
+        Event::Summarised(answer) => summarised(view, turn, answer),
+        Event::ToolsRan(results) => {
+            let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
+            results.chain([go_on(turn.clone())]).collect()
+        }
+        Event::ModelFailed { text, detail, cost } => failed(view, turn, text, detail, cost),
+        Event::OverBudget { text } => say(view, turn, text, Commit::default()),
+    }
+}
+
+/// Whether the turn is to end unanswered: the door said so, or a newer message waits in the mode `interrupt`.
+fn is_stopped(view: &View<'_>, turn: &ActiveTurn) -> Option<StoppedBy> {
+    cutoff(view).filter(|(at, _)| turn.asked_at < *at).map(|(_, by)| by)
+}
+
+/// What was received before this time is not answered.
+fn cutoff(view: &View<'_>) -> Option<(Timestamp, StoppedBy)> {
+    let asks = |inbound: &&Inbound| inbound.control.is_none() && is_new(view, inbound);
+    let newest = || view.waiting.iter().filter(asks).map(|inbound| inbound.received_at).max();
+    let interrupts = view.queue().mode == QueueMode::Interrupt;
+    let message = if interrupts { newest().map(|at| (at, StoppedBy::Message)) } else { None };
+    let stop = view.head.stop.as_ref().map(|stop| (stop.at, stop.by));
+    // Of both the later one counts.
+    [stop, message].into_iter().flatten().max_by_key(|(at, _)| *at)
+}
+
+/// Whether a message was not taken in before.
+fn is_new(view: &View<'_>, inbound: &Inbound) -> bool {
+    taken_by(view.entries, &inbound.message).is_none()
+}
+
+/// Ends a turn unanswered. What its tools gave is kept; an answer that came too late is not, only its cost.
+fn stop_turn(turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
+    let (results, cost) = match event {
+        Event::ToolsRan(results) => (results, None),
+        Event::Answered(answer) | Event::Summarised(answer) => (vec![], Some(answer.cost)),
+        Event::ModelFailed { cost, .. } => (vec![], cost),
+        // Not called yet.
+        Event::Reserved(_) => (vec![], Some(0)),
+        Event::Loaded | Event::Committed | Event::OverBudget { .. } => (vec![], None),
+    };
+    let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
+    let stopped = append(turn, EntryBody::Stopped { by });
+    results.chain([stopped, commit(Commit { settle: settlement(turn, cost), ..Commit::default() })]).collect()
+}
+
+/// No turn is under way: start one for what waits.
+fn take_next(view: &View<'_>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (index, inbound) in view.waiting.iter().enumerate() {
+        if let Some(by) = taken_by(view.entries, &inbound.message) {
+            actions.push(Action::Skip { message: inbound.message.clone(), resend: Some(by) });
+            continue;
+        }
+        actions.extend(match &inbound.control {
+            Some(control) => obey(view, inbound, control),
+            None => begin(view, index),
+        });
+        return actions;
+    }
+    actions.push(Action::Finish);
+    actions
+}
+
+/// Begins a turn with the message at `index`, and those behind it that share it.
+fn begin(view: &View<'_>, index: usize) -> Vec<Action> {
+    let inbound = &view.waiting[index];
+    let turn = ActiveTurn::begin(view, inbound);
+    if let Some(by) = is_stopped(view, &turn) {
+        let stopped = append(&turn, EntryBody::Stopped { by });
+        return vec![append(&turn, user_body(inbound)), stopped, commit(Commit::default())];
+    }
+    if let Some(dropped) = drop_some(view, &turn, index) {
+        return dropped;
+    }
+    let mode = view.queue().mode;
+    if mode == QueueMode::Collect
+        && let Some(wait) = debounce(view)
+    {
+        return vec![Action::GiveBack { wait }, Action::Finish];
+    }
+    let together = if mode == QueueMode::Collect { collected(view, index) } else { &view.waiting[index..=index] };
+    let reset = view.bot.resets.due(&inbound.address, view.head.updated_at, view.now, &view.bot.time_zone);
+    let reset = reset.filter(|_| view.head.next_seq > 0);
+    start(view, turn, together, reset)
+}
+
+/// Appends what begins a turn and asks the model.
+fn start(view: &View<'_>, mut turn: ActiveTurn, messages: &[Inbound], reset: Option<ResetReason>) -> Vec<Action> {
+    let mut actions: Vec<Action> = reset.map(|reason| append(&turn, EntryBody::Reset { reason })).into_iter().collect();
+    for inbound in messages {
+        take_in(&mut turn, inbound);
+        actions.push(append(&turn, user_body(inbound)));
+    }
+    // What is put aside needs no summary.
+    let question = if reset.is_some() { step(&turn) } else { question(view, &turn) };
+    actions.extend(ask(view, &turn, question, true));
+    actions
+}
+
+/// Adds a message to a turn: the answer goes where the newest one came from.
+fn take_in(turn: &mut ActiveTurn, inbound: &Inbound) {
+    turn.reply = ReplyTo::of(inbound);
+    turn.asked_at = turn.asked_at.max(inbound.received_at);
+}
+
+/// For how long to wait for more messages: those that waited behind a turn are answered once nobody writes any more.
+fn debounce(view: &View<'_>) -> Option<Duration> {
+    let (first, last) = (view.waiting.first()?, view.waiting.last()?);
+    let has_waited = first.received_at < view.head.updated_at;
+    let left = view.queue().debounce().checked_sub(view.now.since(last.received_at))?;
+    (view.may_give_back && has_waited && !left.is_zero()).then(|| left.max(SHORTEST_WAIT))
+}
+
+/// Leaves messages out if more wait than the cap allows.
+fn drop_some(view: &View<'_>, turn: &ActiveTurn, index: usize) -> Option<Vec<Action>> {
+    let asks = |inbound: &&Inbound| inbound.control.is_none() && is_new(view, inbound);
+    let waiting: Vec<&Inbound> = view.waiting[index..].iter().filter(asks).collect();
+    let settings = view.queue();
+    let surplus = waiting.len().checked_sub(settings.cap as usize).filter(|surplus| *surplus > 0)?;
+    let dropped = match settings.drop {
+        DropPolicy::Summarize | DropPolicy::Old => &waiting[..surplus],
+        DropPolicy::New => &waiting[waiting.len() - surplus..],
+    };
+    let summary = (settings.drop == DropPolicy::Summarize).then(|| summary_of(dropped));
+    let messages = dropped.iter().map(|inbound| user_message(inbound)).collect();
+    let mut turn = turn.clone();
+    turn.reply = ReplyTo::of(dropped[0]);
+    let text = match (&summary, settings.drop) {
+        (Some(_), _) => None,
+        (None, DropPolicy::New) => Some(format!("Too many messages wait, so I have left out the newest {surplus}.")),
+        (None, _) => Some(format!("Too many messages wait, so I have left out the oldest {surplus}.")),
+    };
+    let dropped = append(&turn, EntryBody::Dropped { messages, summary });
+    Some(match text {
+        None => vec![dropped, commit(Commit::default())],
+        Some(text) => [dropped].into_iter().chain(say(view, &turn, text, Commit::default())).collect(),
+    })
+}
+
+fn summary_of(dropped: &[&Inbound]) -> String {
+    let mut text = format!("[{} messages were left out because too many waited. They began:]", dropped.len());
+    for inbound in dropped {
+        let line: String = inbound.text.chars().take(DROPPED_CHARS).map(|c| if c == '\n' { ' ' } else { c }).collect();
+        text.push_str(&format!("\n- {line}"));
+    }
+    text
+}
+
+/// The messages from `index` on that can share a turn: new ones, to be answered in the same place.
+fn collected<'a>(view: &View<'a>, index: usize) -> &'a [Inbound] {
+    let waiting = &view.waiting[index..];
+    let place = ReplyTo::of(&waiting[0]);
+    let fits = |inbound: &&Inbound| inbound.control.is_none() && place.is_where(inbound) && is_new(view, inbound);
+    &waiting[..waiting.iter().take_while(fits).count()]
+}
+
+/// Carries a command out.
+fn obey(view: &View<'_>, inbound: &Inbound, control: &Control) -> Vec<Action> {
+    let mut turn = ActiveTurn::begin(view, inbound);
+    let said = append(&turn, user_body(inbound));
+    let tell =
+        |text: String, commit: Commit| [said.clone()].into_iter().chain(say(view, &turn, text, commit)).collect();
+    match control {
+        Control::Stop => {
+            let stopped = matches!(view.entries.last().map(|entry| &entry.body), Some(EntryBody::Stopped { .. }));
+            tell(if stopped { "Stopped." } else { "There was nothing to stop." }.to_owned(), Commit::default())
+        }
+        Control::New { text } if !text.is_empty() => {
+            let first = Inbound { text: text.clone(), control: None, ..inbound.clone() };
+            start(view, turn, &[first], Some(ResetReason::New))
+        }
+        Control::New { .. } | Control::Reset => {
+            let reason = if *control == Control::Reset { ResetReason::Reset } else { ResetReason::New };
+            let reset = append(&turn, EntryBody::Reset { reason });
+            let text = "A new conversation begins. I no longer look at what we said before.".to_owned();
+            [said, reset].into_iter().chain(say(view, &turn, text, Commit::default())).collect()
+        }
+        Control::Queue { change } => {
+            let (text, queue) = change_queue(view, change);
+            tell(text, Commit { queue, ..Commit::default() })
+        }
+        Control::Compact { hint } => match compaction::asked(view.entries, turn.id) {
+            None => tell("There is nothing to compact yet.".to_owned(), Commit::default()),
+            Some(keep_from) => {
+                turn.control = Some(control.clone());
+                let question = Question::Summary { keep_from, hint: hint.clone() };
+                [said].into_iter().chain(ask(view, &turn, question, true)).collect()
+            }
+        },
+    }
+}
+
+fn change_queue(view: &View<'_>, change: &QueueChange) -> (String, Option<Option<crate::QueueSettings>>) {
+    let show = |settings: crate::QueueSettings| format!("Messages that wait: `{settings}`.");
+    match (change, change.apply(view.queue())) {
+        (_, Err(error)) => (format!("Not changed: {error}."), None),
+        (QueueChange::Unknown { word }, _) => {
+            let help = "`/queue steer|followup|collect|interrupt|default debounce:500ms cap:20 drop:summarize|old|new`";
+            (format!("I do not know `{word}`. Write {help}."), None)
+        }
+        (QueueChange::Show, _) => (show(view.queue()), None),
+        (_, Ok(queue)) => (show(queue.unwrap_or(view.bot.queue)), Some(queue)),
+    }
+}
+
+/// A worker takes up a turn that another one left.
+fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Action> {
+    let mut turn = turn.clone();
+    // The call may have been made and billed.
+    turn.spent += turn.reserved.take().map_or(0, |reserved| reserved.micros);
+    if let Some(by) = is_stopped(view, &turn) {
+        return stop_turn(&turn, Event::Loaded, by);
+    }
+    match pending_calls(view.entries, turn.id).first() {
+        Some(call) if !rules.may_repeat(&call.name) => {
+            let result = ToolResult {
+                call: call.id.clone(),
+                name: call.name.clone(),
+                outcome: ToolOutcome::Unknown,
+                text: "Outcome unknown: the worker stopped while this tool ran, so it may or may not have taken \
+                       effect. It was not run again. Check before you repeat it."
+                    .to_owned(),
+            };
+            vec![append(&turn, EntryBody::ToolResult(result)), go_on(turn)]
+        }
+        _ => next_step(view, rules, &turn),
+    }
+}
+
+/// The log is committed up to here and the turn is ours: run what the model asked for, or ask it again.
+fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Action> {
+    let pending = pending_calls(view.entries, turn.id);
+    if !pending.is_empty() {
+        if view.out_of_time {
+            return vec![Action::Requeue { turn: turn.clone() }, Action::Finish];
+        }
+        let together = pending.iter().take_while(|call| rules.may_repeat(&call.name)).count().max(1);
+        let calls = pending[..together].iter().map(|call| (*call).clone()).collect();
+        return vec![Action::RunTools { turn: turn.clone(), calls }];
+    }
+    let mut actions = Vec::new();
+    let mut turn = turn.clone();
+    for inbound in view.waiting {
+        match taken_by(view.entries, &inbound.message) {
+            // Taken in by this very turn, or answered before: either way not again.
+            Some(by) => {
+                actions.push(Action::Skip { message: inbound.message.clone(), resend: (by != turn.id).then_some(by) });
+            }
+            // Only from the same place: a turn has one answer, and it goes where its messages came from.
+            None if view.queue().mode == QueueMode::Steer
+                && inbound.control.is_none()
+                && turn.reply.is_where(inbound) =>
+            {
+                take_in(&mut turn, inbound);
+                actions.push(append(&turn, user_body(inbound)));
+            }
+            None => break,
+        }
+    }
+    let appended = actions.iter().any(|action| matches!(action, Action::Append { .. }));
+    let question = question(view, &turn);
+    actions.extend(ask(view, &turn, question, appended));
+    actions
+}
+
+/// What the model is to be asked next.
+fn question(view: &View<'_>, turn: &ActiveTurn) -> Question {
+    let (keep_from, hint) = match &turn.control {
+        Some(Control::Compact { hint }) => (compaction::asked(view.entries, turn.id), hint.clone()),
+        _ => (compaction::due(view.entries, turn.id, view.context_window), String::new()),
+    };
+    keep_from.map_or_else(|| step(turn), |keep_from| Question::Summary { keep_from, hint })
+}
+
+fn step(turn: &ActiveTurn) -> Question {
+    Question::Step { tools: turn.steps + 1 < MAX_STEPS }
+}
+
+/// Asks the model, setting its cost aside first where there is a budget; or puts the turn off when the worker has
+/// no time left for a call.
+fn ask(view: &View<'_>, turn: &ActiveTurn, question: Question, uncommitted: bool) -> Vec<Action> {
+    let turn = turn.clone();
+    if !view.out_of_time {
+        let reserve = view.metered;
+        vec![if reserve { Action::Reserve { turn, question } } else { Action::CallModel { turn, question } }]
+    } else if uncommitted {
+        vec![go_on(turn)]
+    } else {
+        vec![Action::Requeue { turn }, Action::Finish]
+    }
+}
+
+fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
+    let mut answer = bounded(answer);
+    let settle = settlement(turn, Some(answer.cost));
+    let mut turn = paid(turn, answer.cost);
+    turn.steps += 1;
+    if turn.steps < MAX_STEPS && !answer.tool_calls.is_empty() {
+        let appended = append(&turn, EntryBody::Assistant(answer));
+        return vec![appended, commit(Commit { turn: Some(turn), settle, ..Commit::default() })];
+    }
+    if !answer.tool_calls.is_empty() {
+        answer.tool_calls.clear();
+        if answer.text.trim().is_empty() {
+            answer.text = format!(
+                "I stopped after {MAX_STEPS} steps without reaching an end. Tell me to go on if you want me to."
+            );
+        }
+    }
+    let silent = answer.text.trim() == NO_REPLY;
+    let outbox = if silent { vec![] } else { reply(view, &turn, answer.text.clone()) };
+    let answered = append(&turn, EntryBody::Assistant(answer));
+    vec![answered, commit(Commit { outbox, settle, ..Commit::default() })]
+}
+
+fn summarised(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
+    let Question::Summary { keep_from, .. } = question(view, turn) else {
+        // The context shrank meanwhile, so no summary is needed.
+        return vec![go_on(paid(turn, answer.cost))];
+    };
+    let settle = settlement(turn, Some(answer.cost));
+    let before = crate::Context::of(view.entries).tokens();
+    let summary = cut(answer.text, MAX_ANSWER);
+    let compaction = EntryBody::Compaction {
+        summary,
+        first_kept: keep_from,
+        tokens_before: before,
+        model: answer.model,
+        usage: answer.usage,
+        cost: answer.cost,
+    };
+    compacted(view, &paid(turn, answer.cost), compaction, settle)
+}
+
+/// Goes on after a compaction, or tells the person who wanted it.
+fn compacted(view: &View<'_>, turn: &ActiveTurn, compaction: EntryBody, settle: Option<Settlement>) -> Vec<Action> {
+    let appended = append(turn, compaction);
+    if turn.control.is_some() {
+        let text = "Compacted: from now on I know the earlier part of this conversation by a summary.".to_owned();
+        return [appended].into_iter().chain(say(view, turn, text, Commit { settle, ..Commit::default() })).collect();
+    }
+    vec![appended, commit(Commit { turn: Some(turn.clone()), settle, ..Commit::default() })]
+}
+
+fn failed(view: &View<'_>, turn: &ActiveTurn, text: String, detail: String, cost: Option<u64>) -> Vec<Action> {
+    let settle = settlement(turn, cost);
+    let spent = cost.or(turn.reserved.as_ref().map(|reserved| reserved.micros)).unwrap_or(0);
+    if let Question::Summary { keep_from, .. } = question(view, turn)
+        && turn.control.is_none()
+    {
+        // The conversation goes on without what could not be summarised; the log has it all.
+        let compaction = EntryBody::Compaction {
+            summary: NO_SUMMARY.to_owned(),
+            first_kept: keep_from,
+            tokens_before: crate::Context::of(view.entries).tokens(),
+            model: String::new(),
+            usage: crate::Usage::default(),
+            cost: 0,
+        };
+        return compacted(view, &paid(turn, spent), compaction, settle);
+    }
+    let outbox = reply(view, turn, text.clone());
+    let failed = append(turn, EntryBody::Failed { text, detail });
+    vec![failed, commit(Commit { outbox, settle, ..Commit::default() })]
+}
+
+/// Ends a turn with words of the bot's own.
+fn say(view: &View<'_>, turn: &ActiveTurn, text: String, mut end: Commit) -> Vec<Action> {
+    end.turn = None;
+    end.outbox = reply(view, turn, text.clone());
+    vec![append(turn, EntryBody::Notice { text }), commit(end)]
+}
+
+fn reply(view: &View<'_>, turn: &ActiveTurn, text: String) -> Vec<Outbound> {
+    turn.reply.outbound(OutboundId::reply(turn.id, 0), text, view.now).into_iter().collect()
+}
+
+/// The turn after a call whose cost is known.
+fn paid(turn: &ActiveTurn, cost: u64) -> ActiveTurn {
+    ActiveTurn { reserved: None, spent: turn.spent.saturating_add(cost), ..turn.clone() }
+}
+
+fn settlement(turn: &ActiveTurn, cost: Option<u64>) -> Option<Settlement> {
+    Some(Settlement { reserved: turn.reserved.clone()?, micros: cost? })
+}
+
+fn commit(commit: Commit) -> Action {
+    Action::Commit(Box::new(commit))
+}
+
+/// Commits what was appended; the turn goes on.
+fn go_on(turn: ActiveTurn) -> Action {
+    commit(Commit { turn: Some(turn), ..Commit::default() })
+}
+
+/// Cuts an answer to what a row, and a transaction with all results of its calls, can hold.
+fn bounded(mut answer: Answer) -> Answer {
+    answer.text = cut(answer.text, MAX_ANSWER);
+    answer.tool_calls.truncate(MAX_CALLS);
+    for call in &mut answer.tool_calls {
+        // Cut arguments are no JSON, which the tool says to the model.
+        call.arguments = cut(std::mem::take(&mut call.arguments), MAX_ARGUMENTS);
+    }
+    answer
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+fn append(turn: &ActiveTurn, body: EntryBody) -> Action {
+    Action::Append { turn: turn.id, body }
+}
+
+fn user_body(inbound: &Inbound) -> EntryBody {
+    EntryBody::User(user_message(inbound))
+}
+
+fn user_message(inbound: &Inbound) -> UserMessage {
+    UserMessage {
+        message: inbound.message.clone(),
+        channel: inbound.channel,
+        sender: inbound.sender.clone(),
+        text: inbound.text.clone(),
+        is_command: inbound.control.is_some(),
+        attachments: inbound.attachments.clone(),
+        quote: inbound.quote.clone(),
+        sent_at: inbound.sent_at,
+    }
+}
+
+/// The turn that took a message in. One whose turn failed is asked again under another id
+/// ([`MessageId::asked_again`]), so that a repetition by the queue is not taken for a wish to try again.
+pub fn taken_by(entries: &[Entry], message: &MessageId) -> Option<TurnId> {
+    let took_in = |entry: &&Entry| entry.body.messages().iter().any(|user| user.message == *message);
+    entries.iter().rfind(took_in).map(|entry| entry.turn)
+}
+
+/// The tool calls of a turn's last answer that have no result yet, in order.
+pub fn pending_calls(entries: &[Entry], turn: TurnId) -> Vec<&ToolCall> {
+    let is_answer = |entry: &Entry| entry.turn == turn && matches!(entry.body, EntryBody::Assistant(_));
+    let Some(at) = entries.iter().rposition(is_answer) else {
+        return vec![];
+    };
+    let EntryBody::Assistant(answer) = &entries[at].body else { return vec![] };
+    let done = |call: &ToolCall| {
+        entries[at + 1..]
+            .iter()
+            .any(|entry| matches!(&entry.body, EntryBody::ToolResult(result) if result.call == call.id))
+    };
+    answer.tool_calls.iter().filter(|call| !done(call)).collect()
+}

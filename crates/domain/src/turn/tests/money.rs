@@ -1,0 +1,61 @@
+//! Budgets: nothing is asked of a model that was not set aside.
+
+use super::*;
+
+#[test]
+fn each_call_is_reserved_first_and_settled_after() {
+    let mut worker = Worker::with(&[1]);
+    worker.metered = true;
+    worker.step(Event::Loaded).step(calls(&["look"])).ran(&[("c0-look", "look")]).step(says("done"));
+    insta::assert_snapshot!(worker.history(), @r#"
+    append user "message 1"
+    reserve
+    commit, turn open true, outbox []
+    call model, tools true
+    append assistant "" +1 calls
+    commit, turn open true, outbox [], settled 7
+    run ["look"]
+    append result look Ok
+    commit, turn open true, outbox []
+    reserve
+    commit, turn open true, outbox []
+    call model, tools true
+    append assistant "done" +0 calls
+    commit, turn open false, outbox ["\"done\" to Some(\"1\")"], settled 7
+    finish
+    "#);
+}
+
+#[test]
+fn a_call_whose_worker_died_counts_as_spent() {
+    let mut worker = Worker::with(&[1]);
+    worker.metered = true;
+    worker.step(Event::Loaded);
+    let mut worker = worker.crash(&[1]);
+    worker.step(Event::Loaded);
+    let spent = |worker: &Worker| worker.turn.as_ref().map(|turn| turn.spent);
+    assert_eq!(spent(&worker), Some(10), "what was set aside for the first call");
+    worker.step(calls(&["look"]));
+    assert_eq!(spent(&worker), Some(17));
+}
+
+#[test]
+fn a_budget_that_is_used_up_ends_the_turn_with_a_sentence() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(Event::OverBudget { text: "No money.".into() });
+    insta::assert_snapshot!(worker.history(), @r#"
+    append user "message 1"
+    call model, tools true
+    append notice "No money."
+    commit, turn open false, outbox ["\"No money.\" to Some(\"1\")"]
+    finish
+    "#);
+}
+
+#[test]
+fn a_model_that_fails_costs_nothing() {
+    let mut worker = Worker::with(&[1]);
+    worker.metered = true;
+    worker.step(Event::Loaded).step(Event::ModelFailed { text: "sorry".into(), detail: "500".into(), cost: Some(0) });
+    assert!(worker.history().contains("], settled 0"), "{}", worker.history());
+}
