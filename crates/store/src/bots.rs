@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
-use domain::{Bot, BotId, Timestamp};
+use domain::{Account, Bot, BotId, Timestamp};
 
 use crate::error::{StoreError, unavailable};
 use crate::item::{Item, number, record, row, text};
@@ -74,6 +74,15 @@ pub(crate) fn put_action(put: Put) -> TransactWriteItem {
 impl AccountStore<'_> {
     pub async fn bot_get(&self, id: BotId) -> Result<Option<Bot>, StoreError> {
         self.store.record_get(keys::bot(self.id, id)).await
+    }
+
+    /// A bot and its account, in one read. An account without a record counts as one at its defaults.
+    pub async fn bot_get_with_account(&self, id: BotId) -> Result<Option<(Bot, Option<Account>)>, StoreError> {
+        let (bot, account) = (keys::bot(self.id, id), keys::account(self.id));
+        let mut found = self.store.items_get([bot.clone(), account.clone()]).await?;
+        let Some(bot) = found.remove(&bot) else { return Ok(None) };
+        let account = found.remove(&account).map(|item| record(&item)).transpose()?;
+        Ok(Some((record(&bot)?, account)))
     }
 
     /// All bots of the account, oldest first.

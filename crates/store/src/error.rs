@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use domain::MessageId;
+use domain::{BudgetScope, MessageId};
 
 /// Why a read or write did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum StoreError {
     /// These messages of the commit were taken in by an earlier commit.
     #[error("{} of the messages were taken in before", .0.len())]
     AlreadyTaken(Vec<MessageId>),
+    /// The budget of this scope does not allow what was to be spent.
+    #[error("the {0}'s budget is used up")]
+    OverBudget(BudgetScope),
     /// A record or secret cannot be read: somebody has to look. Trying again does not help.
     #[error("{0}")]
     Corrupt(String),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use domain::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,10 @@ pub(crate) fn number(value: u64) -> AttributeValue {
 }
 
 impl Key {
+    fn of(item: &Item) -> Result<Key, StoreError> {
+        Ok(Key { pk: string(item, "pk")?.to_owned(), sk: string(item, "sk")?.to_owned() })
+    }
+
     pub(crate) fn into_item(self) -> Item {
         HashMap::from([("pk".to_owned(), text(self.pk)), ("sk".to_owned(), text(self.sk))])
     }
@@ -76,6 +80,21 @@ impl Store {
             self.dynamo.get_item().table_name(&self.table).set_key(Some(key.into_item())).consistent_read(true);
         let output = request.send().await.map_err(|e| unavailable("read a row", &e))?;
         Ok(output.item)
+    }
+
+    /// Reads rows together, strongly consistent; what does not exist is left out.
+    pub(crate) async fn items_get<const N: usize>(&self, keys: [Key; N]) -> Result<HashMap<Key, Item>, StoreError> {
+        let rows = keys.into_iter().map(Key::into_item).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(rows)).consistent_read(true).build();
+        let wanted = wanted.map_err(|e| unavailable("describe a read", &e))?;
+        let request = self.dynamo.batch_get_item().request_items(&self.table, wanted);
+        let output = request.send().await.map_err(|e| unavailable("read rows", &e))?;
+        if output.unprocessed_keys.is_some_and(|left| !left.is_empty()) {
+            let detail = "DynamoDB is busy and left some out".to_owned();
+            return Err(StoreError::Unavailable { what: "read rows", detail });
+        }
+        let items = output.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        items.into_iter().map(|item| Ok((Key::of(&item)?, item))).collect()
     }
 
     pub(crate) async fn record_get<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {

@@ -11,6 +11,8 @@
 //! | API key, for lists | `acct_…` | `key#key_…` |
 //! | session, for lists | `acct_…` | `session#bot_…#<session key>` |
 //! | dead letter | `acct_…` | `dead#dead_…` |
+//! | notice to the owner, expires | `acct_…` | `notice#<what about>` |
+//! | what a bot or the account has spent | `acct_…` | `spend#<bot_… or account>#<day or month>` |
 //! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
 //! | session head | the same | `head` |
 //! | message mark, expires after 7 days | the same | `m#msg_…` |
@@ -26,14 +28,19 @@
 //! | object | key |
 //! | --- | --- |
 //! | a bot's workspace file | `acct_…/bot_…/workspace/<name>` |
+//! | a sealed segment of a session's log, 256 entries | `acct_…/bot_…/sessions/<session key>/<first seq, 12 digits>.jsonl` |
+//!
+//! In a segment's key, `/` and `%` of the session key are written as `%2F` and `%25`. A session key that would become too
+//! long for S3 in this way is written as `%` and its hash.
 
 use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MessageId, OutboundId, SessionKey};
+use sha2::{Digest, Sha256};
 
 /// How many partitions of the index `due` share the outbox.
 pub const OUTBOX_SHARDS: u32 = 4;
 
 /// A row's partition and sort key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) pk: String,
     pub(crate) sk: String,
@@ -109,6 +116,18 @@ pub(crate) fn dead_letter(account: AccountId, id: DeadLetterId) -> Key {
     in_account(account, format!("{DEAD_LETTER_PREFIX}{id}"))
 }
 
+pub(crate) const NOTICE_PREFIX: &str = "notice#";
+
+pub(crate) fn notice(account: AccountId, about: &str) -> Key {
+    in_account(account, format!("{NOTICE_PREFIX}{about}"))
+}
+
+/// Of the account itself without a bot.
+pub(crate) fn spending(account: AccountId, bot: Option<BotId>, period: &str) -> Key {
+    let whose = bot.map_or_else(|| "account".to_owned(), |bot| bot.to_string());
+    in_account(account, format!("spend#{whose}#{period}"))
+}
+
 pub(crate) fn session_pk(account: AccountId, bot: BotId, session: &SessionKey) -> String {
     format!("{account}#{bot}#s#{session}")
 }
@@ -118,6 +137,9 @@ pub(crate) const HEAD: &str = "head";
 pub(crate) fn entries_sk(first_seq: u64) -> String {
     format!("e#{first_seq:012}")
 }
+
+/// Sorts behind all rows of entries, and before the head.
+pub(crate) const ENTRIES_END: &str = "e#~";
 
 pub(crate) fn mark_sk(message: &MessageId) -> String {
     format!("m#{message}")
@@ -140,6 +162,21 @@ pub(crate) fn workspace_prefix(account: AccountId, bot: BotId) -> String {
     format!("{account}/{bot}/workspace/")
 }
 
+/// The longest session key in an object's key, in bytes: S3 takes 1024 for the whole.
+const MAX_SESSION_IN_OBJECT: usize = 800;
+
+pub(crate) fn segments_prefix(account: AccountId, bot: BotId) -> String {
+    format!("{account}/{bot}/sessions/")
+}
+
+pub(crate) fn segment(account: AccountId, bot: BotId, session: &SessionKey, first_seq: u64) -> String {
+    let mut name = session.as_str().replace('%', "%25").replace('/', "%2F");
+    if name.len() > MAX_SESSION_IN_OBJECT {
+        name = format!("%{}", hex::encode(Sha256::digest(session.as_str())));
+    }
+    format!("{}{name}/{first_seq:012}.jsonl", segments_prefix(account, bot))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +187,17 @@ mod tests {
         let message = MessageId::of(LinkId::from_parts(Timestamp::default(), 1), "1");
         assert!(entries_sk(u64::from(u32::MAX)).as_str() < HEAD && HEAD < mark_sk(&message).as_str());
         assert!(entries_sk(9) < entries_sk(10));
+    }
+
+    #[test]
+    fn a_segments_key_tells_sessions_apart_and_fits_s3() {
+        let (acct, bot) = (AccountId::from_parts(Timestamp::default(), 1), BotId::from_parts(Timestamp::default(), 2));
+        let key = |session: &str| segment(acct, bot, &session.parse().unwrap(), 256);
+        let end = |session: &str| key(session).strip_prefix(&segments_prefix(acct, bot)).map(str::to_owned);
+        assert_eq!(end("agent:main:a/b").as_deref(), Some("agent:main:a%2Fb/000000000256.jsonl"));
+        assert_eq!(end("agent:main:a%2Fb").as_deref(), Some("agent:main:a%252Fb/000000000256.jsonl"));
+        let long = |last: char| key(&format!("agent:main:{}{last}", "/".repeat(500)));
+        assert!(long('a').len() <= 1024 && long('a') != long('b'));
     }
 
     #[test]
@@ -169,6 +217,8 @@ mod tests {
             api_key(acct, KeyId::from_parts(at, 5)).pk,
             session_row(acct, bot_id, &session).pk,
             dead_letter(acct, DeadLetterId::from_parts(at, 6)).pk,
+            notice(acct, "x").pk,
+            spending(acct, Some(bot_id), "2026-11").pk,
             session_pk(acct, bot_id, &session),
             outbox(acct, bot_id, &out).pk,
         ];

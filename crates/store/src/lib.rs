@@ -14,9 +14,15 @@ mod dead_letters;
 mod error;
 mod item;
 mod links;
+mod log;
+mod notices;
+mod objects;
 mod outbox;
+mod seal;
 mod secrets;
+mod segments;
 mod sessions;
+mod spending;
 mod workspace;
 
 pub use accounts::{ApiKey, KeyOwner};
@@ -24,11 +30,31 @@ pub use bots::Precondition;
 pub use dead_letters::{DEAD_LETTER_TTL, DeadLetter, DeadLetterStatus};
 pub use error::StoreError;
 pub use links::{Pairing, Route};
+pub use notices::{NOTICE_TTL, Notice};
 pub use outbox::{Delivery, DeliveryStatus, OUTBOX_TTL, OVERDUE_AFTER};
 pub use secrets::{Keyring, SecretContext};
+pub use segments::SEGMENT;
 pub use sessions::{Commit, LoggedEntries, MARK_TTL, SessionState, SessionSummary};
+pub use spending::{Allowance, Spending, Spent};
 
 use domain::AccountId;
+
+/// How much of a session's log is where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSizes {
+    /// How many commits a turn reads back at most. A context is compacted before it is longer than this.
+    pub tail: i32,
+    /// How many entries a segment in S3 holds.
+    pub segment: u64,
+    /// How many entries stay in rows at least.
+    pub keep: u64,
+}
+
+impl Default for LogSizes {
+    fn default() -> LogSizes {
+        LogSizes { tail: 250, segment: SEGMENT, keep: 1024 }
+    }
+}
 
 /// The way to all state. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +63,7 @@ pub struct Store {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) table: String,
     pub(crate) bucket: String,
+    pub(crate) sizes: LogSizes,
     keyring: Keyring,
 }
 
@@ -49,7 +76,17 @@ impl Store {
         bucket: String,
         keyring: Keyring,
     ) -> Store {
-        Store { dynamo, s3, table, bucket, keyring }
+        Store { dynamo, s3, table, bucket, sizes: LogSizes::default(), keyring }
+    }
+
+    /// The same store with other sizes: for tests, whose logs are short. All that share a bucket must agree on them.
+    #[must_use]
+    pub fn with_log_sizes(self, sizes: LogSizes) -> Store {
+        Store { sizes, ..self }
+    }
+
+    pub fn log_sizes(&self) -> LogSizes {
+        self.sizes
     }
 
     /// The state of one account.

@@ -3,27 +3,27 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{DeleteRequest, Put, WriteRequest};
-use domain::turn::Head;
+use domain::turn::{Head, Stop};
 use domain::{BotId, Entry, MessageId, Outbound, SessionKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::bots::{Precondition, put_action};
+use crate::bots::put_action;
 use crate::error::{StoreError, unavailable};
-use crate::item::{Item, expires, record, row, string, text};
+use crate::item::{Item, expires, number, record, row, string, text};
 use crate::keys::{self, HEAD, Key};
-use crate::{AccountStore, Store};
+use crate::{AccountStore, Spending, Store};
 
 /// How long it is remembered that a message was taken in.
 pub const MARK_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How many commits are read back at most: the end of the log that a turn sees.
-const TAIL_COMMITS: i32 = 100;
+/// How often a stop is tried to be written while turns commit.
+const STOP_ATTEMPTS: u32 = 20;
 
 /// A row holds at most this many bytes of entries (DynamoDB's limit is 400 KB a row).
 const MAX_ROW_BYTES: usize = 300_000;
 
 /// How many rows are deleted at once: as many as a batch write takes.
-const DELETE_PAGE: i32 = 25;
+pub(crate) const DELETE_PAGE: i32 = 25;
 
 /// The attribute with the entries of one commit.
 const ENTRIES: &str = "entries";
@@ -39,16 +39,18 @@ pub struct SessionState {
 /// One commit: all of it takes effect, or nothing.
 #[derive(Clone, Debug)]
 pub struct Commit<'a> {
-    /// The head's version when it was loaded; 0 for a new session.
-    pub seen_version: u64,
-    /// The new head; its version is one above `seen_version`.
+    /// The head as it was loaded or committed last; the default one for a new session.
+    pub seen: &'a Head,
+    /// The new head.
     pub head: &'a Head,
-    /// What is appended, from the old head's `next_seq` on.
+    /// What is appended, from `seen.next_seq` on.
     pub entries: &'a [Entry],
     /// Messages that are taken in by this commit.
     pub marks: &'a [MessageId],
     /// Replies that are to be sent.
     pub outbox: &'a [Outbound],
+    /// What becomes of the budgets' counters.
+    pub spending: &'a Spending,
 }
 
 /// A part of a session's log.
@@ -69,24 +71,12 @@ pub struct SessionSummary {
 impl AccountStore<'_> {
     /// Reads the head and the end of the log in one query. A session that nobody wrote to is empty.
     pub async fn session_load(&self, bot: BotId, session: &SessionKey) -> Result<SessionState, StoreError> {
-        let pk = keys::session_pk(self.id, bot, session);
-        let mut items = self.store.log_query(&pk, "e#", HEAD, false, TAIL_COMMITS).await?;
-        if items.first().is_none_or(|item| string(item, "sk").ok() != Some(HEAD)) {
-            return if items.is_empty() {
-                Ok(SessionState::default())
-            } else {
-                Err(StoreError::Corrupt(format!("session {session} of {bot} has entries and no head")))
-            };
-        }
-        let head: Head = record(&items.remove(0))?;
-        items.reverse();
-        let entries = entries_of(&items)?;
-        check_gapless(&entries, Some(head.next_seq), session)?;
-        Ok(SessionState { head, entries })
+        self.session_tail(bot, session, self.store.sizes.tail).await
     }
 
     /// Commits. `Conflict`: somebody else committed since the session was loaded. `AlreadyTaken`: one
-    /// of the messages was taken in before. `Unavailable`: it may or may not have taken effect.
+    /// of the messages was taken in before. `OverBudget`: a budget does not allow what is to be spent.
+    /// `Unavailable`: it may or may not have taken effect.
     pub async fn session_commit(
         &self,
         bot: BotId,
@@ -95,71 +85,85 @@ impl AccountStore<'_> {
     ) -> Result<(), StoreError> {
         let pk = keys::session_pk(self.id, bot, session);
         let now = commit.head.updated_at;
-        let head = row(Key { pk: pk.clone(), sk: HEAD.to_owned() }, commit.head)?;
-        let precondition = match commit.seen_version {
-            0 => Precondition::DoesNotExist,
-            seen => Precondition::MatchesVersion(seen),
-        };
-        let mut actions = vec![put_action(self.store.put_if(head, commit.head.version, precondition)?)];
+        let place = if commit.entries.is_empty() { Place::OfHead } else { Place::OfEntries };
+        let mut actions = vec![put_action(self.store.put_head(&pk, commit.seen, commit.head, place)?)];
         let first_mark = actions.len();
         for message in commit.marks {
             let key = Key { pk: pk.clone(), sk: keys::mark_sk(message) };
             actions.push(put_action(self.store.put_new(expires(key.into_item(), now + MARK_TTL))?));
         }
         let marks = first_mark..actions.len();
+        let spending = self.spending_actions(bot, commit.spending)?;
+        let scopes: Vec<_> = spending.iter().map(|(scope, _)| *scope).collect();
+        let first_scope = actions.len();
+        actions.extend(spending.into_iter().map(|(_, action)| action));
         for item in entry_rows(&pk, commit.entries)? {
             actions.push(put_action(self.store.put_new(item)?));
         }
         for outbound in commit.outbox {
             actions.push(put_action(self.store.put_new(self.store.outbox_row(outbound)?)?));
         }
-        if commit.seen_version == 0 {
+        if commit.seen.next_seq == 0 && commit.head.next_seq > 0 {
             let summary = SessionSummary { session: session.clone(), created_at: now };
             let item = row(keys::session_row(self.id, bot, session), &summary)?;
             actions.push(put_action(self.store.put(item)?));
         }
-        match self.store.transact(actions).await? {
-            Ok(()) => Ok(()),
-            // The head first: who lost the race learns nothing from the rest.
-            Err(failed) if !failed.contains(&0) && failed.iter().any(|index| marks.contains(index)) => {
-                let failed = failed.into_iter().filter(|index| marks.contains(index));
-                Err(StoreError::AlreadyTaken(failed.map(|index| commit.marks[index - first_mark].clone()).collect()))
-            }
-            Err(_) => Err(StoreError::Conflict("somebody else committed to this session meanwhile")),
+        let Err(failed) = self.store.transact(actions).await? else { return Ok(()) };
+        // The head first: who lost the race learns nothing from the rest.
+        if failed.contains(&0) {
+            return Err(CHANGED);
         }
+        let taken: Vec<_> = failed.iter().filter(|index| marks.contains(index)).collect();
+        if !taken.is_empty() {
+            let messages = taken.into_iter().map(|index| commit.marks[index - first_mark].clone());
+            return Err(StoreError::AlreadyTaken(messages.collect()));
+        }
+        let scope = failed.iter().find_map(|index| scopes.get(index.checked_sub(first_scope)?));
+        // Anything else is an entry's place that is taken.
+        Err(scope.map_or(CHANGED, |scope| StoreError::OverBudget(*scope)))
     }
 
-    /// Entries from sequence number `from` on, oldest first; about `limit` of them. `from` is 0 or a
-    /// [`LoggedEntries::next`].
-    pub async fn session_read(
+    /// The head of a session alone; `None` if nobody wrote to it.
+    pub async fn session_head(&self, bot: BotId, session: &SessionKey) -> Result<Option<Head>, StoreError> {
+        let pk = keys::session_pk(self.id, bot, session);
+        self.store.record_get(Key { pk, sk: HEAD.to_owned() }).await
+    }
+
+    /// Notes in the head that what was said so far is not to be answered. The turn that is under way finds it at its
+    /// next commit, which fails.
+    pub async fn session_stop(
         &self,
         bot: BotId,
         session: &SessionKey,
-        from: u64,
-        limit: i32,
-    ) -> Result<LoggedEntries, StoreError> {
-        let pk = keys::session_pk(self.id, bot, session);
-        let items = self.store.log_query(&pk, &keys::entries_sk(from), "e#~", true, limit).await?;
-        let entries = entries_of(&items)?;
-        check_gapless(&entries, None, session)?;
-        let next = entries.last().map_or(from, |entry| entry.seq + 1);
-        Ok(LoggedEntries { entries, next })
+        stop: &Stop,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for _ in 0..STOP_ATTEMPTS {
+            let seen = self.session_head(bot, session).await?.unwrap_or_default();
+            if seen.stop.as_ref().is_some_and(|known| known.at >= stop.at || known.message == stop.message) {
+                return Ok(());
+            }
+            let head = Head { epoch: seen.epoch + 1, stop: Some(stop.clone()), updated_at: now, ..seen.clone() };
+            match self.session_head_put(bot, session, &seen, &head).await {
+                Err(StoreError::Conflict(_)) => {}
+                done => return done,
+            }
+        }
+        Err(CHANGED)
     }
 
-    /// The last entries, oldest first; about `limit` of them.
-    pub async fn session_read_last(
+    /// Replaces the head alone, which nobody must have changed since it was `seen`. `head` has a higher epoch.
+    pub(crate) async fn session_head_put(
         &self,
         bot: BotId,
         session: &SessionKey,
-        limit: i32,
-    ) -> Result<LoggedEntries, StoreError> {
+        seen: &Head,
+        head: &Head,
+    ) -> Result<(), StoreError> {
+        debug_assert!(head.epoch > seen.epoch, "a change of the head alone raises its epoch");
         let pk = keys::session_pk(self.id, bot, session);
-        let mut items = self.store.log_query(&pk, "e#", "e#~", false, limit).await?;
-        items.reverse();
-        let entries = entries_of(&items)?;
-        check_gapless(&entries, None, session)?;
-        let next = entries.last().map_or(0, |entry| entry.seq + 1);
-        Ok(LoggedEntries { entries, next })
+        let put = self.store.put_head(&pk, seen, head, Place::OfHead)?;
+        self.store.transact(vec![put_action(put)]).await?.map_err(|_| CHANGED)
     }
 
     /// A bot's sessions, by key.
@@ -174,13 +178,47 @@ impl AccountStore<'_> {
             self.store.partition_delete(&keys::session_pk(self.id, bot, &summary.session), "").await?;
             self.store.item_delete(keys::session_row(self.id, bot, &summary.session)).await?;
         }
-        Ok(())
+        self.segments_delete(bot).await
     }
 }
 
+const CHANGED: StoreError = StoreError::Conflict("somebody else committed to this session meanwhile");
+
+/// What keeps two writers of one session apart, beside the head's epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The row of the first entry, which must not exist.
+    OfEntries,
+    /// The head's own `next_seq`: there are no entries.
+    OfHead,
+}
+
+const EPOCH: &str = "epoch";
+const NEXT_SEQ: &str = "next_seq";
+
 impl Store {
+    /// The write of a head whose epoch nobody changed since it was `seen`.
+    fn put_head(&self, pk: &str, seen: &Head, head: &Head, place: Place) -> Result<Put, StoreError> {
+        let mut item = row(Key { pk: pk.to_owned(), sk: HEAD.to_owned() }, head)?;
+        item.insert(EPOCH.to_owned(), number(head.epoch));
+        item.insert(NEXT_SEQ.to_owned(), number(head.next_seq));
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = if (seen.epoch, seen.next_seq) == (0, 0) {
+            put.condition_expression("attribute_not_exists(pk)")
+        } else {
+            let put = put.expression_attribute_values(":epoch", number(seen.epoch));
+            match place {
+                Place::OfEntries => put.condition_expression("epoch = :epoch"),
+                Place::OfHead => put
+                    .condition_expression("epoch = :epoch AND next_seq = :next_seq")
+                    .expression_attribute_values(":next_seq", number(seen.next_seq)),
+            }
+        };
+        put.build().map_err(|e| unavailable("describe a write", &e))
+    }
+
     /// One page of a session's partition between two sort keys.
-    async fn log_query(
+    pub(crate) async fn log_query(
         &self,
         pk: &str,
         low: &str,
@@ -240,7 +278,7 @@ impl Store {
         }
     }
 
-    async fn rows_delete(&self, keys: Vec<Item>) -> Result<(), StoreError> {
+    pub(crate) async fn rows_delete(&self, keys: Vec<Item>) -> Result<(), StoreError> {
         let mut requests = Vec::with_capacity(keys.len());
         for key in keys {
             let delete = DeleteRequest::builder().set_key(Some(key)).build();
@@ -276,7 +314,7 @@ fn entry_rows(pk: &str, entries: &[Entry]) -> Result<Vec<Item>, StoreError> {
     Ok(rows.into_iter().map(row).collect())
 }
 
-fn entries_of(items: &[Item]) -> Result<Vec<Entry>, StoreError> {
+pub(crate) fn entries_of(items: &[Item]) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
     for item in items {
         let lines: Vec<Entry> = serde_json::from_str(string(item, ENTRIES)?)
@@ -284,11 +322,4 @@ fn entries_of(items: &[Item]) -> Result<Vec<Entry>, StoreError> {
         entries.extend(lines);
     }
     Ok(entries)
-}
-
-/// A log with a gap must not be answered from: somebody has to look at it.
-fn check_gapless(entries: &[Entry], next_seq: Option<u64>, session: &SessionKey) -> Result<(), StoreError> {
-    let gap = entries.windows(2).any(|pair| pair[0].seq + 1 != pair[1].seq)
-        || next_seq.is_some_and(|next| entries.last().map_or(0, |entry| entry.seq + 1) != next);
-    if gap { Err(StoreError::Corrupt(format!("the log of session {session} has a gap"))) } else { Ok(()) }
 }

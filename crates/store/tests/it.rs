@@ -8,17 +8,30 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use domain::budget::{Period, Settlement};
 use domain::message::{Address, Channel, ChatKind, Sender};
-use domain::turn::Head;
+use domain::turn::{Head, Stop};
 use domain::{
-    AccountId, Answer, Bot, BotId, BotStatus, DeadLetterId, Entry, EntryBody, EntryId, LinkId, MessageId,
-    ModelSettings, Outbound, OutboundId, SessionKey, SessionScope, Task, Timestamp, TurnId, Usage, UserMessage,
+    Account, AccountId, Answer, Bot, BotId, BotStatus, Budget, BudgetScope, DeadLetterId, Entry, EntryBody, EntryId,
+    LinkId, MessageId, ModelSettings, Outbound, OutboundId, SessionKey, SessionScope, StoppedBy, Task, Timestamp,
+    TurnId, UserMessage,
 };
 use embedded::Embedded;
-use store::{Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Store, StoreError};
+use store::{
+    Allowance, Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Notice, Spending, Spent, Store,
+    StoreError,
+};
+
+#[path = "it/faults.rs"]
+mod faults;
+#[path = "it/seal.rs"]
+mod seal;
 
 struct World {
     store: Store,
+    /// The way to rows past the store.
+    dynamo: aws_sdk_dynamodb::Client,
+    faults: faults::Faults,
     _embedded: Embedded,
     _dir: tempfile::TempDir,
 }
@@ -34,13 +47,16 @@ async fn world() -> World {
         .http_client(Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https())
         .build();
     let endpoints = embedded.endpoints();
-    let dynamo = aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url(&endpoints.dynamodb).build();
-    let s3 = aws_sdk_s3::config::Builder::from(&config).endpoint_url(&endpoints.s3).force_path_style(true).build();
-    let (dynamo, s3) = (aws_sdk_dynamodb::Client::from_conf(dynamo), aws_sdk_s3::Client::from_conf(s3));
+    let dynamo = aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url(&endpoints.dynamodb);
+    let s3 = aws_sdk_s3::config::Builder::from(&config).endpoint_url(&endpoints.s3).force_path_style(true);
+    let faults = faults::Faults::default();
+    let raw = aws_sdk_dynamodb::Client::from_conf(dynamo.clone().build());
+    let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.interceptor(faults.clone()).build());
+    let s3 = aws_sdk_s3::Client::from_conf(s3.interceptor(faults.clone()).build());
     let keyring = Keyring::local([7; 32]).unwrap();
     let store = Store::new(dynamo, s3, "state".into(), "state-bucket".into(), keyring);
     store.create_missing().await.unwrap();
-    World { store, _embedded: embedded, _dir: dir }
+    World { store, dynamo: raw, faults, _embedded: embedded, _dir: dir }
 }
 
 fn at(secs: u64) -> Timestamp {
@@ -69,7 +85,10 @@ fn bot(name: &str, n: u128) -> Bot {
         model: ModelSettings::default(),
         time_zone: "UTC".into(),
         dm_scope: SessionScope::default(),
-        queue_mode: domain::turn::QueueMode::default(),
+        queue: Default::default(),
+        resets: Default::default(),
+        budget: Default::default(),
+        turn_budget: None,
         created_at: at(0),
         updated_at: at(0),
         version: 1,
@@ -86,12 +105,12 @@ fn exchange(first_seq: u64, n: u32) -> Vec<Entry> {
         channel: Channel::WebChat,
         sender: Sender { id: "1".into(), name: None, username: None },
         text: format!("question {n}"),
+        is_command: false,
         attachments: vec![],
         quote: None,
         sent_at: at(n.into()),
     };
-    let answer =
-        Answer { text: format!("answer {n}"), model: "test/one".into(), usage: Usage::default(), tool_calls: vec![] };
+    let answer = Answer { text: format!("answer {n}"), model: "test/one".into(), ..Answer::default() };
     let bodies = [EntryBody::User(user), EntryBody::Assistant(answer)];
     let entry = |(i, body): (usize, EntryBody)| Entry {
         seq: first_seq + i as u64,
@@ -118,14 +137,15 @@ fn outbound(n: u32) -> Outbound {
 
 /// Commits the `n`-th exchange of a session, as a worker that saw `seen` would.
 async fn commit(world: &World, session: &SessionKey, seen: &Head, n: u32) -> Result<Head, StoreError> {
-    let head =
-        Head { version: seen.version + 1, next_seq: seen.next_seq + 2, updated_at: at(n.into()), ..seen.clone() };
+    let head = Head { next_seq: seen.next_seq + 2, updated_at: at(n.into()), ..seen.clone() };
+    let entries = exchange(seen.next_seq, n);
     let commit = Commit {
-        seen_version: seen.version,
+        seen,
         head: &head,
-        entries: &exchange(seen.next_seq, n),
+        entries: &entries,
         marks: &[message(n)],
         outbox: &[outbound(n)],
+        spending: &Spending::Nothing,
     };
     world.store.account(account(1)).session_commit(bot_id(), session, &commit).await.map(|()| head)
 }
@@ -162,12 +182,12 @@ async fn a_long_log_is_read_from_its_end_and_in_pages_from_its_beginning() {
     let state = world.store.account(account(1));
     let session: SessionKey = "agent:main:webchat:direct:long".parse().unwrap();
     let mut head = Head::default();
-    for n in 0..130 {
+    for n in 0..260 {
         head = commit(&world, &session, &head, n).await.unwrap();
     }
     let loaded = state.session_load(bot_id(), &session).await.unwrap();
-    assert_eq!(loaded.entries.last().unwrap().seq, 259);
-    assert!((100..260).contains(&loaded.entries.len()), "the end, not all: {}", loaded.entries.len());
+    assert_eq!(loaded.entries.last().unwrap().seq, 519);
+    assert!((200..520).contains(&loaded.entries.len()), "the end, not all: {}", loaded.entries.len());
 
     let (mut next, mut seen) = (0, vec![]);
     loop {
@@ -178,9 +198,9 @@ async fn a_long_log_is_read_from_its_end_and_in_pages_from_its_beginning() {
         seen.extend(page.entries.iter().map(|entry| entry.seq));
         next = page.next;
     }
-    assert_eq!(seen, (0..260).collect::<Vec<u64>>());
+    assert_eq!(seen, (0..520).collect::<Vec<u64>>());
     let last = state.session_read_last(bot_id(), &session, 3).await.unwrap();
-    assert_eq!(last.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (254..260).collect::<Vec<u64>>());
+    assert_eq!(last.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (514..520).collect::<Vec<u64>>());
 }
 
 #[tokio::test]
@@ -194,8 +214,9 @@ async fn an_answer_bigger_than_a_row_is_stored_in_several() {
             answer.text = "x".repeat(120_000);
         }
     }
-    let head = Head { version: 1, next_seq: 16, ..Head::default() };
-    let commit = Commit { seen_version: 0, head: &head, entries: &entries, marks: &[], outbox: &[] };
+    let (seen, head) = (Head::default(), Head { next_seq: 16, ..Head::default() });
+    let spending = &Spending::Nothing;
+    let commit = Commit { seen: &seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending };
     state.session_commit(bot_id(), &session, &commit).await.unwrap();
     assert_eq!(state.session_read(bot_id(), &session, 0, 100).await.unwrap().entries, entries);
 }
@@ -302,4 +323,119 @@ async fn dead_letters_are_recorded_once_and_settled_once() {
     assert!(world.store.account(account(9)).dead_letter_get(letter.id).await.unwrap().is_none());
     let later = at(0) + Duration::from_secs(91 * 24 * 3600);
     assert!(state.dead_letter_list(later).await.unwrap().is_empty(), "they are kept for ninety days");
+}
+
+#[tokio::test]
+async fn a_stop_fences_whoever_works_on_the_session() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let session = SessionKey::main("main");
+    let stop = |n: u32| Stop { message: message(n), at: at(n.into()), by: StoppedBy::Person };
+    // Before anything was committed: the first turn is perhaps under way.
+    state.session_stop(bot_id(), &session, &stop(2), at(2)).await.unwrap();
+    let lost = commit(&world, &session, &Head::default(), 1).await;
+    assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
+
+    let seen = state.session_load(bot_id(), &session).await.unwrap().head;
+    assert_eq!((seen.epoch, seen.stop.clone(), seen.next_seq), (1, Some(stop(2)), 0));
+    let first = commit(&world, &session, &seen, 1).await.unwrap();
+    state.session_stop(bot_id(), &session, &stop(4), at(4)).await.unwrap();
+    assert!(commit(&world, &session, &first, 3).await.is_err(), "it saw another epoch");
+    // An older wish, or the same again, changes nothing.
+    for n in [4, 3] {
+        state.session_stop(bot_id(), &session, &stop(n), at(5)).await.unwrap();
+    }
+    let head = state.session_head(bot_id(), &session).await.unwrap().unwrap();
+    assert_eq!((head.epoch, head.stop), (2, Some(stop(4))));
+    let listed: Vec<SessionKey> =
+        state.session_list(bot_id()).await.unwrap().into_iter().map(|summary| summary.session).collect();
+    assert_eq!(listed, [session]);
+}
+
+#[tokio::test]
+async fn a_change_of_the_head_alone_names_the_place_that_it_saw() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let session = SessionKey::main("main");
+    let first = commit(&world, &session, &Head::default(), 1).await.unwrap();
+    commit(&world, &session, &first, 2).await.unwrap();
+    // The same epoch, and a log that has gone on: what it would write is old.
+    let head = Head { epoch: first.epoch + 1, ..first.clone() };
+    let spending = &Spending::Nothing;
+    let stale = Commit { seen: &first, head: &head, entries: &[], marks: &[], outbox: &[], spending };
+    let lost = state.session_commit(bot_id(), &session, &stale).await;
+    assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
+}
+
+#[tokio::test]
+async fn what_is_spent_never_passes_the_budget_however_many_reserve_at_once() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let budget = |micros, turns| Budget { period: Period::Month, micros, turns };
+    let allowances = || {
+        [(BudgetScope::Account, budget(Some(1_000), None)), (BudgetScope::Bot, budget(Some(600), Some(50)))]
+            .map(|(scope, budget)| Allowance::of(scope, &budget, at(0)).unwrap())
+            .to_vec()
+    };
+    let reserve = |n: u32, micros| {
+        let state = &state;
+        async move {
+            let session: SessionKey = format!("agent:main:webchat:direct:{n}").parse().unwrap();
+            let spending = Spending::Reserve { micros, begins_turn: true, allowances: allowances() };
+            let (seen, head) = (Head::default(), Head { epoch: 1, ..Head::default() });
+            let commit =
+                Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+            let done = state.session_commit(bot_id(), &session, &commit).await;
+            (done, spending.reserved().unwrap())
+        }
+    };
+    let tries = futures::future::join_all((0..20).map(|n| reserve(n, 100))).await;
+    let allowed = tries.iter().filter(|(done, _)| done.is_ok()).count();
+    assert_eq!(allowed, 6, "600 for the bot, 100 each");
+    let refused = tries.iter().find(|(done, _)| done.is_err()).unwrap();
+    assert!(matches!(refused.0, Err(StoreError::OverBudget(BudgetScope::Bot))), "{:?}", refused.0);
+    let spent = async |bot| state.spent(bot, &Period::Month.containing(at(0))).await.unwrap();
+    assert_eq!(spent(Some(bot_id())).await, Spent { micros: 600, turns: 6 });
+    assert_eq!(spent(None).await, Spent { micros: 600, turns: 6 });
+
+    // One call was cheaper than what was set aside.
+    let (seen, head) = (Head { epoch: 1, ..Head::default() }, Head { epoch: 2, ..Head::default() });
+    let session: SessionKey = "agent:main:webchat:direct:0".parse().unwrap();
+    let reserved = tries.iter().find(|(done, _)| done.is_ok()).unwrap().1.clone();
+    let spending = Spending::Settle(Settlement { reserved, micros: 30 });
+    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+    let done = state.session_commit(bot_id(), &session, &commit).await;
+    if done.is_ok() {
+        assert_eq!(spent(Some(bot_id())).await.micros, 530);
+    }
+    let (more_than_all, _) = reserve(99, 601).await;
+    assert!(matches!(more_than_all, Err(StoreError::OverBudget(_))), "{more_than_all:?}");
+}
+
+#[tokio::test]
+async fn the_owner_is_told_once_of_each_thing() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let notice = |about: &str, n| Notice { about: about.into(), bot: None, text: format!("{about} {n}"), at: at(n) };
+    assert!(state.notice_put(&notice("budget", 1)).await.unwrap());
+    assert!(!state.notice_put(&notice("budget", 2)).await.unwrap());
+    assert!(state.notice_put(&notice("price", 3)).await.unwrap());
+    let told = state.notice_list(at(4)).await.unwrap();
+    assert_eq!(told, [notice("price", 3), notice("budget", 1)]);
+    state.notice_delete("price").await.unwrap();
+    assert_eq!(state.notice_list(at(4)).await.unwrap(), [notice("budget", 1)]);
+}
+
+#[tokio::test]
+async fn a_bot_is_read_together_with_its_account() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    assert!(state.bot_get_with_account(bot_id()).await.unwrap().is_none());
+    state.bot_create(&bot("Tidy", 2)).await.unwrap();
+    let (found, owner) = state.bot_get_with_account(bot_id()).await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), owner), ("Tidy", None));
+    let budget = Budget { period: Period::Day, micros: Some(5), turns: None };
+    let owner = Account { id: account(1), name: "Owner".into(), budget, created_at: at(0) };
+    state.account_put(&owner).await.unwrap();
+    assert_eq!(state.bot_get_with_account(bot_id()).await.unwrap().unwrap().1, Some(owner));
 }
