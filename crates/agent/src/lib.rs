@@ -2,25 +2,33 @@
 //!
 //! ```text
 //! entries ─ transcript ─┐                       ┌─ models::openai_chat ─ HTTP ─┐
-//! workspace ── prompt ──┴─ Agent::answer ─ models ─ models::demo ──────────────┴─ Answer
-//! tool call ────────────── Agent::run_tool ─ tools ─ web_fetch, current_time ─── ToolResult
+//! workspace ── prompt ──┴── Mind::answer ─ models ─ models::demo ──────────────┴─ Answer
+//! tool call ─────────────── Mind::run_tool ─ tools ─ web_fetch, current_time ─── ToolResult
 //! ```
+//!
+//! `transcript` shows a model the context of a session: a summary, if there is one, and what came after. What is too
+//! old is summarised (`summary`), and old tool results are pruned on the way. What a call costs, and how much a model
+//! reads, `models::prices` knows.
 //!
 //! Everything that leaves the machine on a bot's behalf passes `egress`. A provider's JSON stays in
 //! `models`; the log is turned into a conversation once, in `transcript`, for every provider.
 
 mod egress;
+mod mind;
 mod models;
 mod prompt;
+mod summary;
 mod tools;
 mod transcript;
 mod workspace;
 
 use std::time::Duration;
 
-use domain::{Answer, ChatKind, Entry, Timestamp, ToolCall, ToolResult};
+use domain::turn::Question;
+use domain::{ChatKind, Entry, Price, Timestamp};
 
-pub use models::{ModelError, SET_MODEL_COMMAND, Secret};
+pub use mind::{BoxFuture, Mind};
+pub use models::{ModelError, SET_MODEL_COMMAND, Secret, price_of};
 pub use prompt::PROMPT_FILES;
 pub use tools::{Tool, ToolContext, Toolbox};
 pub use workspace::{Workspace, WorkspaceFile, default_workspace};
@@ -33,7 +41,7 @@ pub struct AgentConfig {
     /// `host:port` pairs that `web_fetch` may reach although they are private (an intranet wiki). A host
     /// that is named here is reached at its named ports only. Empty in the cloud.
     pub fetch_allow: Vec<String>,
-    /// The whole of one [`Agent::answer`], its retries included.
+    /// The whole of one [`Mind::answer`], its retries included.
     pub model_timeout: Duration,
     /// Further attempts after the first one.
     pub model_retries: u32,
@@ -67,7 +75,7 @@ pub struct Agent {
 }
 
 /// What the agent has to know of a bot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BotView<'a> {
     pub name: &'a str,
     /// IANA name. One that is not known counts as UTC.
@@ -77,6 +85,12 @@ pub struct BotView<'a> {
     /// Replaces the provider's own base URL.
     pub base_url: Option<&'a str>,
     pub api_key: Option<&'a Secret>,
+    /// What the model costs. `None`: what [`price_of`] knows of it.
+    pub price: Option<Price>,
+    /// How many tokens the model reads at most. `None`: what is known of it.
+    pub context_window: Option<u64>,
+    /// Whether each call is paid from a budget: the length of answers is bounded then.
+    pub metered: bool,
 }
 
 /// What the model is asked with.
@@ -88,8 +102,8 @@ pub struct ModelRequest<'a> {
     pub workspace: &'a Workspace,
     /// The end of the session's log, oldest first. It may begin anywhere.
     pub entries: &'a [Entry],
-    /// Whether the model may call tools in this step.
-    pub tools: bool,
+    /// What it is asked for: the turn's next step, or a summary.
+    pub question: &'a Question,
     pub now: Timestamp,
 }
 
@@ -97,20 +111,5 @@ impl Agent {
     /// Builds the HTTP clients. The process must have installed a rustls crypto provider before.
     pub fn new(config: AgentConfig) -> Result<Agent, AgentError> {
         Ok(Agent { toolbox: Toolbox::new(&config.fetch_allow)?, models: models::Models::new(&config)? })
-    }
-
-    /// Asks the model for the next step of a turn. Takes at most [`AgentConfig::model_timeout`].
-    pub async fn answer(&self, request: &ModelRequest<'_>) -> Result<Answer, ModelError> {
-        self.models.answer(request, &self.toolbox).await
-    }
-
-    /// Runs one tool call. Never fails: what went wrong is for the model to read.
-    pub async fn run_tool(&self, call: &ToolCall, context: &ToolContext) -> ToolResult {
-        self.toolbox.run(call, context).await
-    }
-
-    /// The tools, and which of them may be repeated.
-    pub fn tool_rules(&self) -> &Toolbox {
-        &self.toolbox
     }
 }

@@ -71,14 +71,16 @@ fn push_files(prompt: &mut String, request: &ModelRequest<'_>) {
 #[cfg(test)]
 mod tests {
     use domain::Timestamp;
+    use domain::turn::Question;
 
     use super::*;
     use crate::{BotView, Workspace, WorkspaceFile};
 
     fn prompt(workspace: &Workspace, chat: ChatKind) -> String {
-        let bot = BotView { name: "Heron", time_zone: "Pacific/Auckland", model: None, base_url: None, api_key: None };
+        let bot = BotView { name: "Heron", time_zone: "Pacific/Auckland", ..BotView::default() };
         let now = Timestamp::from_secs(1_795_356_000);
-        system(&ModelRequest { bot, chat, workspace, entries: &[], tools: true, now })
+        let question = &Question::Step { tools: true };
+        system(&ModelRequest { bot, chat, workspace, entries: &[], question, now })
     }
 
     fn file(name: &str, text: impl Into<String>) -> WorkspaceFile {

@@ -3,17 +3,28 @@
 //! Providers want each tool call answered exactly once, right after the answer that made it. In a
 //! [`Step`] a call carries its result, so what is made from steps cannot break that.
 
+mod pruning;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use domain::{ChatKind, Entry, EntryBody, MessageId, ToolCall, UserMessage};
+use domain::{ChatKind, Context, Entry, EntryBody, MessageId, StoppedBy, ToolCall, UserMessage};
 
-/// How much of a conversation a model is shown, in characters: some 25,000 tokens.
-pub(crate) const MAX_CHARS: usize = 100_000;
-/// A tool result that has to go leaves this much of its beginning behind.
+use crate::ModelRequest;
+use pruning::Pruned;
+
+/// What is kept free of the model's window for the answer, in tokens, as the engine does when it compacts.
+const RESERVE_TOKENS: u64 = 20_000;
+/// How many bytes make a token: as many as that in easy English, and no fewer in any common script.
+const MOST_BYTES_PER_TOKEN: u64 = 5;
+pub(crate) const FEWEST_BYTES_PER_TOKEN: u64 = 3;
+/// A tool result that has to go leaves this much of its beginning behind, in characters.
 const LEFT_OF_RESULT: usize = 500;
 const NO_RESULT: &str = "No result was recorded for this call.";
 const LEFT_OUT: &str = "[Earlier messages of this conversation are not shown.]";
+const SUMMARY: &str = "[What was said before is not shown any more. This is a summary of it:]";
+const STOPPED: &str = "[You were stopped before you had answered what stands above.]";
+const INTERRUPTED: &str = "[You were interrupted by this message before you had answered what stands above.]";
 
 /// One step of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,36 +44,94 @@ pub(crate) struct AnsweredCall<'a> {
     pub(crate) result: Cow<'a, str>,
 }
 
-/// The newest part of the log that fits `max_chars`, in whole exchanges: a person's message and all that
-/// followed it. The last exchange is always there; if it alone is too long, its oldest tool results
-/// are shortened.
-pub(crate) fn conversation(entries: &[Entry], chat: ChatKind, max_chars: usize) -> Vec<Step<'_>> {
-    let mut steps = steps(entries, chat);
-    let start = exchanges_that_fit(&steps, max_chars);
-    let left_out = start > 0 || entries.first().is_some_and(|entry| entry.seq > 0);
+/// The context as a conversation that fits the model's window.
+///
+/// A summary of what came before opens it, as a part of the first thing said by a person: not in the system
+/// prompt, which stays the same through a compaction and so in the provider's cache, and whose authority a
+/// summary must not have, since it is made from what people wrote and tools brought.
+pub(crate) fn conversation<'a>(request: &ModelRequest<'_>, context: &Context<'a>) -> Vec<Step<'a>> {
+    let window = request.bot.window();
+    let ttl = pruning::cache_ttl(request.bot.is_anthropic());
+    let pruned = pruning::prune(context.entries, window, ttl, request.now);
+    fitted(context, request.chat, &pruned, room(context, window))
+}
+
+/// How many bytes of a conversation a model is shown. The engine compacts what is too long; only what is too long even
+/// so is cut, and then a guess must be on the safe side.
+fn room(context: &Context<'_>, window: u64) -> usize {
+    let limit = window_limit(window);
+    let per_token = if context.tokens() <= limit { MOST_BYTES_PER_TOKEN } else { FEWEST_BYTES_PER_TOKEN };
+    usize::try_from(limit * per_token).unwrap_or(usize::MAX)
+}
+
+/// How many tokens of a window a request may take.
+fn window_limit(window: u64) -> u64 {
+    window - RESERVE_TOKENS.min(window / 4)
+}
+
+/// How many bytes surely fit a model's window.
+pub(crate) fn sure_room(window: u64) -> usize {
+    usize::try_from(window_limit(window) * FEWEST_BYTES_PER_TOKEN).unwrap_or(usize::MAX)
+}
+
+/// The newest part of the context that fits `max` bytes, in whole exchanges: a person's message and all that
+/// followed it. The summary and the last exchange are always there; if the latter alone is too long, its oldest tool
+/// results are shortened.
+fn fitted<'a>(context: &Context<'a>, chat: ChatKind, pruned: &Pruned, max: usize) -> Vec<Step<'a>> {
+    let mut steps = steps(context.entries, chat, pruned);
+    let max = max.saturating_sub(context.summary.map_or(0, str::len));
+    let start = exchanges_that_fit(&steps, max);
     steps.drain(..start);
-    shorten_results(&mut steps, max_chars);
-    if left_out && let Some(Step::User(text)) = steps.first_mut() {
-        text.insert_str(0, &format!("{LEFT_OUT}\n\n"));
+    shorten_results(&mut steps, max);
+    let summary = context.summary.map(|summary| format!("{SUMMARY}\n\n<summary>\n{}\n</summary>\n\n", summary.trim()));
+    let left_out = (start > 0 || context.is_cut).then(|| format!("{LEFT_OUT}\n\n"));
+    let opening: String = summary.into_iter().chain(left_out).collect();
+    match steps.first_mut() {
+        Some(Step::User(text)) => text.insert_str(0, &opening),
+        _ if opening.is_empty() => {}
+        _ => steps.insert(0, Step::User(opening.trim_end().to_owned())),
     }
     steps
 }
 
-fn steps<'a>(entries: &'a [Entry], chat: ChatKind) -> Vec<Step<'a>> {
+/// The entries as steps, whole.
+pub(crate) fn all_steps(entries: &[Entry], chat: ChatKind) -> Vec<Step<'_>> {
+    steps(entries, chat, &Pruned::new())
+}
+
+fn steps<'a>(entries: &'a [Entry], chat: ChatKind, pruned: &Pruned) -> Vec<Step<'a>> {
     let users = || entries.iter().filter_map(user);
     let named = chat != ChatKind::Direct || users().map(|user| &user.sender.id).collect::<HashSet<_>>().len() > 1;
-    let step = |(at, entry): (usize, &'a Entry)| match &entry.body {
-        // A message whose turn failed may have been asked again: its last place is the one that counts.
-        EntryBody::User(user) if is_repeated(&entries[at + 1..], &user.message) => None,
-        EntryBody::User(user) => Some(Step::User(user_text(user, named))),
-        EntryBody::Assistant(answer) if answer.text.trim().is_empty() && answer.tool_calls.is_empty() => None,
-        EntryBody::Assistant(answer) => {
-            Some(Step::Assistant { text: &answer.text, calls: answered(&answer.tool_calls, &entries[at + 1..]) })
+    let mut steps = Vec::new();
+    let mut remark: Option<&str> = None;
+    for (at, entry) in entries.iter().enumerate() {
+        let later = &entries[at + 1..];
+        match &entry.body {
+            // A message whose turn failed may have been asked again: its last place is the one that counts.
+            EntryBody::User(user) if user.is_command || is_repeated(later, &user.message) => {}
+            EntryBody::User(user) => {
+                let remark = remark.take().map(|remark| format!("{remark}\n\n")).unwrap_or_default();
+                steps.push(Step::User(remark + &user_text(user, named)));
+            }
+            EntryBody::Dropped { summary: Some(summary), .. } => steps.push(Step::User(summary.clone())),
+            EntryBody::Assistant(answer) if answer.text.trim().is_empty() && answer.tool_calls.is_empty() => {}
+            EntryBody::Assistant(answer) => {
+                let calls = answered(&answer.tool_calls, later, pruned);
+                steps.push(Step::Assistant { text: &answer.text, calls });
+            }
+            EntryBody::Stopped { by: StoppedBy::Person } => remark = Some(STOPPED),
+            EntryBody::Stopped { by: StoppedBy::Message } => remark = Some(INTERRUPTED),
+            // Results are found from their calls; one without a call (the view began after it) is left out.
+            EntryBody::ToolResult(_) => {}
+            // What the engine said or did is not the model's; what was left out unsaid is nobody's.
+            EntryBody::Failed { .. }
+            | EntryBody::Notice { .. }
+            | EntryBody::Reset { .. }
+            | EntryBody::Compaction { .. }
+            | EntryBody::Dropped { summary: None, .. } => {}
         }
-        // Results are found from their calls; one without a call (the view began after it) is left out.
-        EntryBody::ToolResult(_) | EntryBody::Failed { .. } => None,
-    };
-    entries.iter().enumerate().filter_map(step).collect()
+    }
+    steps
 }
 
 /// What a person said, if this entry is that.
@@ -79,25 +148,28 @@ fn is_repeated(later: &[Entry], message: &MessageId) -> bool {
 
 /// The calls of one answer with their results, which stand before the next answer: some models count
 /// their calls anew in each answer, so the same id may come again later.
-fn answered<'a>(calls: &'a [ToolCall], later: &'a [Entry]) -> Vec<AnsweredCall<'a>> {
+fn answered<'a>(calls: &'a [ToolCall], later: &'a [Entry], pruned: &Pruned) -> Vec<AnsweredCall<'a>> {
     let until = later.iter().position(|entry| matches!(entry.body, EntryBody::Assistant(_))).unwrap_or(later.len());
     let result = |call: &ToolCall| {
         later[..until].iter().find_map(|entry| match &entry.body {
-            EntryBody::ToolResult(result) if result.call == call.id => Some(result.text.as_str()),
+            EntryBody::ToolResult(result) if result.call == call.id => Some(match pruned.get(&entry.seq) {
+                Some(text) => Cow::Owned(text.clone()),
+                None => Cow::Borrowed(result.text.as_str()),
+            }),
             _ => None,
         })
     };
-    calls.iter().map(|call| AnsweredCall { call, result: result(call).unwrap_or(NO_RESULT).into() }).collect()
+    calls.iter().map(|call| AnsweredCall { call, result: result(call).unwrap_or(NO_RESULT.into()) }).collect()
 }
 
 /// Where the conversation begins so that it fits.
-fn exchanges_that_fit(steps: &[Step<'_>], max_chars: usize) -> usize {
+fn exchanges_that_fit(steps: &[Step<'_>], max: usize) -> usize {
     let mut start = steps.len();
     let mut size = 0;
     for (at, step) in steps.iter().enumerate().rev() {
-        size += step.chars();
+        size += step.bytes();
         if matches!(step, Step::User(_)) {
-            if size > max_chars && start < steps.len() {
+            if size > max && start < steps.len() {
                 break;
             }
             start = at;
@@ -107,8 +179,8 @@ fn exchanges_that_fit(steps: &[Step<'_>], max_chars: usize) -> usize {
     if start == steps.len() { 0 } else { start }
 }
 
-fn shorten_results(steps: &mut [Step<'_>], max_chars: usize) {
-    let mut excess = steps.iter().map(Step::chars).sum::<usize>().saturating_sub(max_chars);
+fn shorten_results(steps: &mut [Step<'_>], max: usize) {
+    let mut excess = steps.iter().map(Step::bytes).sum::<usize>().saturating_sub(max);
     let calls = steps.iter_mut().flat_map(|step| match step {
         Step::User(_) => &mut [][..],
         Step::Assistant { calls, .. } => calls.as_mut_slice(),
@@ -120,19 +192,19 @@ fn shorten_results(steps: &mut [Step<'_>], max_chars: usize) {
         }
         if size > LEFT_OF_RESULT * 2 {
             let (beginning, cut) = cut(&answered.result, LEFT_OF_RESULT);
-            answered.result = format!("{beginning}\n[{cut} more characters of this result are not shown.]").into();
-            excess = excess.saturating_sub(cut);
+            let shortened = format!("{beginning}\n[{cut} more characters of this result are not shown.]");
+            excess = excess.saturating_sub(answered.result.len().saturating_sub(shortened.len()));
+            answered.result = shortened.into();
         }
     }
 }
 
 impl Step<'_> {
-    fn chars(&self) -> usize {
+    fn bytes(&self) -> usize {
         match self {
-            Step::User(text) => text.chars().count(),
+            Step::User(text) => text.len(),
             Step::Assistant { text, calls } => {
-                let calls = calls.iter().map(|a| a.call.arguments.chars().count() + a.result.chars().count());
-                text.chars().count() + calls.sum::<usize>()
+                text.len() + calls.iter().map(|a| a.call.arguments.len() + a.result.len()).sum::<usize>()
             }
         }
     }

@@ -3,7 +3,8 @@
 //! It is there to see a bot work from end to end. It echoes, it shows that it remembers, and it
 //! uses a real tool call when it is asked for the time.
 
-use domain::{Answer, EntryBody, ToolCall, UserMessage};
+use domain::turn::Question;
+use domain::{Answer, Context, EntryBody, ToolCall, UserMessage};
 
 use crate::ModelRequest;
 use crate::tools::CURRENT_TIME;
@@ -18,9 +19,17 @@ pub const SET_MODEL_COMMAND: &str = "lowtide bots model {bot} openai/gpt-5.1 --a
 /// How much of a message is echoed, in characters.
 const MAX_ECHO: usize = 300;
 
+/// How long a summary is, in lines, and each of them in characters.
+const MAX_DIGEST_LINES: usize = 40;
+const MAX_DIGEST_LINE: usize = 120;
+
 pub(super) fn answer(request: &ModelRequest<'_>) -> Answer {
-    let entries = request.entries;
-    let said: Vec<&UserMessage> = entries.iter().filter_map(user).collect();
+    let context = Context::of(request.entries);
+    let entries = context.entries;
+    let said: Vec<&UserMessage> = entries.iter().filter_map(user).filter(|user| !user.is_command).collect();
+    if let Question::Summary { keep_from, .. } = request.question {
+        return text(digest(&context, *keep_from));
+    }
     let asked = said.last().map(|user| user.text.as_str()).unwrap_or_default();
     let time = entries.iter().rev().map_while(|entry| match &entry.body {
         EntryBody::ToolResult(result) => Some(result),
@@ -29,18 +38,33 @@ pub(super) fn answer(request: &ModelRequest<'_>) -> Answer {
     if let Some(result) = time.last() {
         return text(format!("I looked it up with the `{}` tool: {}", result.name, result.text));
     }
-    if request.tools && asks_time(asked) {
+    if *request.question == (Question::Step { tools: true }) && asks_time(asked) {
         // The log's length tells one call from the next.
         let id = format!("demo_{}", entries.last().map_or(0, |entry| entry.seq));
         let call = ToolCall { id, name: CURRENT_TIME.to_owned(), arguments: "{}".to_owned() };
         return Answer { tool_calls: vec![call], ..text(String::new()) };
     }
-    text(echo(request, &said))
+    text(echo(request, &context, &said))
 }
 
-fn echo(request: &ModelRequest<'_>, said: &[&UserMessage]) -> String {
-    // The entries may be only the end of a longer log.
-    let more = if request.entries.first().is_some_and(|entry| entry.seq > 0) { "at least " } else { "" };
+/// What people said before `keep_from`, in their own words.
+fn digest(context: &Context<'_>, keep_from: u64) -> String {
+    let older = context.entries.iter().filter(|entry| entry.seq < keep_from).filter_map(user);
+    let lines = older.filter(|user| !user.is_command).map(|user| {
+        let (beginning, left_out) = cut(user.text.trim(), MAX_DIGEST_LINE);
+        let line = beginning.split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("- {line}{}", if left_out > 0 { "…" } else { "" })
+    });
+    // The newest lines stay, those of the former summary among them.
+    let former = context.summary.into_iter().flat_map(str::lines).filter(|line| line.starts_with("- "));
+    let lines: Vec<String> = former.map(str::to_owned).chain(lines).collect();
+    let newest = &lines[lines.len().saturating_sub(MAX_DIGEST_LINES)..];
+    format!("What was said before:\n\n{}", newest.join("\n"))
+}
+
+fn echo(request: &ModelRequest<'_>, context: &Context<'_>, said: &[&UserMessage]) -> String {
+    // There may have been more than is shown.
+    let more = if context.is_cut || context.summary.is_some() { "at least " } else { "" };
     let mut text = match said {
         [] => "Hello!".to_owned(),
         [.., last] => {

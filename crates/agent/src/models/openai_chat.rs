@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use domain::turn::NO_REPLY;
 use domain::{Answer, ToolCall, Usage};
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, Failure, MAX_DETAIL, ModelError, Secret};
+use super::{Call, Failure, MAX_DETAIL, ModelError, Secret, Tools, cost};
 use crate::egress;
 use crate::transcript::{Step, cut};
 
@@ -18,14 +19,18 @@ const MAX_RESPONSE: usize = 8 << 20;
 
 /// One attempt.
 pub(super) async fn ask(client: &Client, call: &Call<'_>) -> Result<Answer, Failure> {
-    let mut request = client.post(call.target.url("chat/completions")).json(&body(call));
+    let body = body(call).to_string();
+    let sent = body.len();
+    let mut request =
+        client.post(call.target.url("chat/completions")).header(CONTENT_TYPE, "application/json").body(body);
     if let Some(key) = call.key {
         request = request.bearer_auth(Secret::expose(key));
     }
     let unreachable = |error: reqwest::Error| match egress::describe(&error) {
         // Nothing was sent: the key has characters that no header can hold.
         detail if error.is_builder() => Failure::Stop(ModelError::permanent(detail, KEY_REFUSED)),
-        detail => Failure::retry(detail),
+        // Once the request is out, the model may work on it, and its provider bill it.
+        detail => Failure::Retry { detail, after: None, is_billed: !error.is_connect() },
     };
     let mut response = request.send().await.map_err(unreachable)?;
     let (status, after) = (response.status(), retry_after(response.headers()));
@@ -36,27 +41,41 @@ pub(super) async fn ask(client: &Client, call: &Call<'_>) -> Result<Answer, Fail
     if cut_off {
         return Err(Failure::retry(format!("the response is longer than {MAX_RESPONSE} bytes")));
     }
-    answer(&bytes, call.target.reference())
+    let mut answer = answer(&bytes, call.target.reference())?;
+    let received = answer.text.len() + answer.tool_calls.iter().map(|call| call.arguments.len()).sum::<usize>();
+    answer.cost = cost(call.price, &answer.usage, sent, received);
+    if matches!(call.tools, Tools::None) {
+        answer.tool_calls.clear();
+        if matches!(answer.text.trim(), "" | NO_REPLY) {
+            return Err(Failure::Retry { detail: "the summary is empty".to_owned(), after: None, is_billed: true });
+        }
+    }
+    Ok(answer)
 }
 
-fn body(call: &Call<'_>) -> Value {
+/// The request, in JSON.
+pub(super) fn body(call: &Call<'_>) -> Value {
     let mut messages = vec![json!({ "role": "system", "content": call.system })];
     for step in &call.steps {
         push_step(&mut messages, step);
     }
-    let tools: Vec<Value> = call
-        .toolbox
-        .tools()
-        .iter()
-        .map(|tool| {
+    let mut body = json!({ "model": call.target.model, "messages": messages });
+    if let Tools::Described { toolbox, may_call } = call.tools {
+        let tools = toolbox.tools().iter().map(|tool| {
             let function = json!({ "name": tool.name, "description": tool.description, "parameters": tool.parameters });
             json!({ "type": "function", "function": function })
-        })
-        .collect();
-    // The tools stay in a request that may not call them: without them the provider's cache of the
-    // conversation would be of no use, and some refuse calls in the history that they know no tool for.
-    let choice = if call.tools { "auto" } else { "none" };
-    json!({ "model": call.target.model, "messages": messages, "tools": tools, "tool_choice": choice })
+        });
+        body["tools"] = tools.collect();
+        // The tools stay in a request that may not call them: without them the provider's cache of the
+        // conversation would be of no use, and some refuse calls in the history that they know no tool for.
+        body["tool_choice"] = if may_call { "auto" } else { "none" }.into();
+    }
+    if let Some(max) = call.max_output {
+        // OpenAI's newer models refuse the old name, and most others do not know the new one.
+        let name = if call.target.provider == "openai" { "max_completion_tokens" } else { "max_tokens" };
+        body[name] = max.into();
+    }
+    body
 }
 
 fn push_step(messages: &mut Vec<Value>, step: &Step<'_>) {
@@ -177,7 +196,8 @@ fn answer(bytes: &[u8], model: String) -> Result<Answer, Failure> {
     let tool_calls = tool_calls(choice.message.tool_calls.unwrap_or_default());
     if text.trim().is_empty() && tool_calls.is_empty() {
         let reason = choice.finish_reason.as_deref().unwrap_or("none given");
-        return Err(Failure::retry(format!("the answer is empty (finish reason: {reason})")));
+        let detail = format!("the answer is empty (finish reason: {reason})");
+        return Err(Failure::Retry { detail, after: None, is_billed: true });
     }
     let counts = response.usage.unwrap_or_default();
     let usage = Usage {
@@ -185,7 +205,7 @@ fn answer(bytes: &[u8], model: String) -> Result<Answer, Failure> {
         output: counts.completion_tokens,
         cached: counts.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
     };
-    Ok(Answer { text, tool_calls, model, usage })
+    Ok(Answer { text, tool_calls, model, usage, cost: 0 })
 }
 
 /// Gives each call an id of its own: results are matched by it, and some servers leave it out.
@@ -220,7 +240,7 @@ fn refused(status: StatusCode, after: Option<Duration>, bytes: &[u8]) -> Failure
         // OpenAI reports an empty account as a rate limit; waiting does not fill it.
         402 => stop(detail, NO_CREDIT),
         429 if error.get("code").and_then(Value::as_str) == Some("insufficient_quota") => stop(detail, NO_CREDIT),
-        408 | 409 | 425 | 429 | 500.. => Failure::Retry { detail, after },
+        408 | 409 | 425 | 429 | 500.. => Failure::Retry { detail, after, is_billed: false },
         401 | 403 => stop(format!("the model provider refused the key ({detail})"), KEY_REFUSED),
         404 => stop(format!("the provider does not know this model or address ({detail})"), NOT_FOUND),
         _ => stop(format!("the model provider refused the request ({detail})"), REQUEST_REFUSED),

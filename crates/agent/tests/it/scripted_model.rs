@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 /// What the server does with one request.
 pub(crate) enum Reply {
     Text(&'static str),
+    /// A text without a count of its tokens.
+    Uncounted(&'static str),
     /// Tool calls: id, name, arguments.
     Calls(&'static [(&'static str, &'static str, &'static str)]),
     Status(u16, &'static str),
@@ -81,13 +83,15 @@ async fn complete(State(script): State<Arc<Mutex<Script>>>, headers: HeaderMap, 
     };
     let usage =
         json!({ "prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": { "cached_tokens": 60 } });
-    let completion = |message: Value| {
+    let counted = |message: Value, usage: Value| {
         let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
         axum::Json(json!({ "object": "chat.completion", "choices": [choice], "usage": usage })).into_response()
     };
+    let completion = |message: Value| counted(message, usage.clone());
     let status = |status: u16| StatusCode::from_u16(status).expect("a status");
     match reply {
         Some(Reply::Text(text)) => completion(json!({ "role": "assistant", "content": text })),
+        Some(Reply::Uncounted(text)) => counted(json!({ "role": "assistant", "content": text }), Value::Null),
         Some(Reply::Calls(calls)) => {
             let call = |(id, name, arguments): &(&str, &str, &str)| {
                 let function = json!({ "name": name, "arguments": arguments });
@@ -149,7 +153,10 @@ fn check(request: &Value) -> Result<(), String> {
             other => return Err(format!("message {at}: {other:?} cannot stand here")),
         }
     }
-    for tool in request["tools"].as_array().ok_or("no tools")? {
+    if request.get("tools").is_none() && request.get("tool_choice").is_some() {
+        return Err("a choice of tools, and no tools".to_owned());
+    }
+    for tool in request["tools"].as_array().into_iter().flatten() {
         if tool["type"] != "function" || tool["function"]["parameters"]["type"] != "object" {
             return Err(format!("bad tool: {tool}"));
         }

@@ -1,10 +1,14 @@
 //! A session's log, written by hand.
 
-use agent::{Agent, AgentConfig, BotView, ModelRequest, Secret, Workspace};
+use agent::{Agent, AgentConfig, BotView, Mind, ModelRequest, Secret, Workspace};
+use domain::turn::Question;
 use domain::{
     Answer, Channel, ChatKind, Entry, EntryBody, EntryId, LinkId, MessageId, Sender, Timestamp, ToolCall, ToolOutcome,
     ToolResult, TurnId, UserMessage,
 };
+
+/// The next step of a turn, which may call tools.
+pub(crate) static STEP: Question = Question::Step { tools: true };
 
 /// A Sunday afternoon in November 2026.
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_795_356_000);
@@ -33,7 +37,17 @@ impl Session {
         let sender = Sender { id: "555".into(), name: Some("Ann".into()), username: None };
         let text = text.to_owned();
         let (attachments, quote, channel) = (vec![], None, Channel::Telegram);
-        self.push(EntryBody::User(UserMessage { message, channel, sender, text, attachments, quote, sent_at: NOW }));
+        let is_command = text.starts_with('/');
+        self.push(EntryBody::User(UserMessage {
+            message,
+            channel,
+            sender,
+            text,
+            is_command,
+            attachments,
+            quote,
+            sent_at: NOW,
+        }));
     }
 
     /// What a worker does with an answer.
@@ -53,9 +67,10 @@ impl Session {
         url: Option<&'a str>,
         key: &'a Secret,
     ) -> ModelRequest<'a> {
-        let bot = BotView { name: "Heron", time_zone: "Europe/Berlin", model, base_url: url, api_key: Some(key) };
+        let (name, time_zone) = ("Heron", "Europe/Berlin");
+        let bot = BotView { name, time_zone, model, base_url: url, api_key: Some(key), ..BotView::default() };
         let (workspace, entries) = (&self.workspace, self.entries.as_slice());
-        ModelRequest { bot, chat: ChatKind::Direct, workspace, entries, tools: true, now: NOW }
+        ModelRequest { bot, chat: ChatKind::Direct, workspace, entries, question: &STEP, now: NOW }
     }
 }
 

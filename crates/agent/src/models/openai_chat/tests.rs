@@ -2,7 +2,7 @@ use super::*;
 
 fn failure(bytes: &str) -> String {
     match answer(bytes.as_bytes(), "openai/m".into()) {
-        Err(Failure::Retry { detail, after: None }) => detail,
+        Err(Failure::Retry { detail, after: None, .. }) => detail,
         other => panic!("{other:?}"),
     }
 }
@@ -15,7 +15,7 @@ fn answers_are_read() {
     }"#;
     let answer = answer(json.as_bytes(), "openai/m".into()).unwrap();
     let usage = Usage { input: 10, output: 2, cached: 8 };
-    assert_eq!(answer, Answer { text: "Hi".into(), tool_calls: vec![], model: "openai/m".into(), usage });
+    assert_eq!(answer, Answer { text: "Hi".into(), tool_calls: vec![], model: "openai/m".into(), usage, cost: 0 });
 }
 
 #[test]

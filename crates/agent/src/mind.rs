@@ -1,0 +1,52 @@
+//! What the turn function asks for: a mind that answers and acts.
+//!
+//! A trait, so that a simulation can drive the turn function with a scripted mind.
+
+use std::pin::Pin;
+
+use domain::turn::ToolRules;
+use domain::{Answer, ToolCall, ToolResult};
+
+use crate::{Agent, BotView, ModelError, ModelRequest, ToolContext};
+
+/// A future that workers may hold across threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Answers, and runs the tools that its answers ask for.
+pub trait Mind: ToolRules + Send + Sync {
+    /// Asks the model what [`ModelRequest::question`] says. Takes at most [`crate::AgentConfig::model_timeout`].
+    fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>>;
+
+    /// Runs one tool call. Never fails: what went wrong is for the model to read.
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext) -> BoxFuture<'a, ToolResult>;
+
+    /// The most that [`Mind::answer`] may cost, in micro-dollars. `None` if the model's price is not known.
+    fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64>;
+
+    /// How many tokens a bot's model is given at most.
+    fn context_window(&self, bot: &BotView<'_>) -> u64;
+}
+
+impl Mind for Agent {
+    fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
+        Box::pin(self.models.answer(request, &self.toolbox))
+    }
+
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        Box::pin(self.toolbox.run(call, context))
+    }
+
+    fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64> {
+        self.models.estimate(request, &self.toolbox)
+    }
+
+    fn context_window(&self, bot: &BotView<'_>) -> u64 {
+        bot.window()
+    }
+}
+
+impl ToolRules for Agent {
+    fn may_repeat(&self, tool: &str) -> bool {
+        self.toolbox.may_repeat(tool)
+    }
+}
