@@ -52,6 +52,7 @@ impl Received {
             address: self.address,
             sender: self.sender,
             text: self.text,
+            control: None,
             attachments: self.attachments,
             quote: self.quote,
             sent_at: self.sent_at,

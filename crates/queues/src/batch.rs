@@ -34,15 +34,55 @@ impl From<SqsMessage> for Record {
     }
 }
 
+/// How long what was not done stays hidden before it is given out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// At least this long, and longer with each receive: something failed.
+    Growing(Duration),
+    /// As long as this: nothing failed, it is only not time yet.
+    Exactly(Duration),
+}
+
+/// Something is to be tried again later.
+#[derive(Debug)]
+pub struct Retry {
+    pub wait: Wait,
+    pub source: anyhow::Error,
+}
+
+/// The shortest wait before a failed task is tried again.
+const SOON: Duration = Duration::from_secs(3);
+
+impl Retry {
+    /// After what failed by no fault of the task.
+    pub fn soon(source: impl Into<anyhow::Error>) -> Retry {
+        Retry::after(SOON, source)
+    }
+
+    /// After at least `wait`.
+    pub fn after(wait: Duration, source: impl Into<anyhow::Error>) -> Retry {
+        Retry { wait: Wait::Growing(wait), source: source.into() }
+    }
+
+    /// After `wait`; nothing failed.
+    pub fn exactly(wait: Duration, reason: &'static str) -> Retry {
+        Retry { wait: Wait::Exactly(wait), source: anyhow::anyhow!(reason) }
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Retry {
+    fn from(error: E) -> Retry {
+        Retry::soon(error)
+    }
+}
+
 /// Why some records of a group were not done.
 #[derive(Debug)]
 pub struct RecordError {
     /// How many records at the beginning of the group were done all the same.
     pub done: usize,
-    /// When to try the rest again, at the earliest: each receive waits longer than the one before. Zero is
-    /// at once, for what did not fail.
-    pub retry_after: Duration,
-    pub source: anyhow::Error,
+    /// When to try the rest again.
+    pub retry: Retry,
 }
 
 /// A batch's records by message group, in order within each: what may be worked on side by side.
@@ -67,16 +107,16 @@ impl Queues {
         let mut response = SqsBatchResponse::default();
         for (records, outcome) in groups.into_iter().zip(outcomes) {
             let Err(error) = outcome else { continue };
+            let Retry { wait, source } = error.retry;
             tracing::warn!(
                 queue = queue.as_str(),
                 group = %records[0].group,
                 receive_count = records[0].receive_count,
-                retry_after_s = error.retry_after.as_secs(),
-                "Tasks will be tried again: {:#}",
-                error.source
+                ?wait,
+                "Tasks will be tried again: {source:#}"
             );
             for record in records.into_iter().skip(error.done) {
-                let after = backoff(error.retry_after, record.receive_count);
+                let after = hidden_for(wait, record.receive_count);
                 // If this fails the queue's own visibility timeout brings the record back, only later.
                 if let Err(error) = self.release(queue, &record.receipt, after).await {
                     tracing::debug!(record = %record.id, "A failed task keeps the queue's visibility timeout: {error}");
@@ -89,12 +129,14 @@ impl Queues {
 }
 
 /// An outage of minutes must not use up the receives of a task: 3 s, 9 s, 27 s, … up to a quarter of an hour.
-fn backoff(at_least: Duration, receive_count: u32) -> Duration {
-    if at_least.is_zero() {
-        return at_least;
+fn hidden_for(wait: Wait, receive_count: u32) -> Duration {
+    match wait {
+        Wait::Exactly(wait) => wait,
+        Wait::Growing(at_least) => {
+            let grown = Duration::from_secs(3_u64.saturating_pow(receive_count.clamp(1, 8)));
+            at_least.max(grown).min(LONGEST_WAIT)
+        }
     }
-    let grown = Duration::from_secs(3_u64.saturating_pow(receive_count.clamp(1, 8)));
-    at_least.max(grown).min(LONGEST_WAIT)
 }
 
 fn failure(record: Record) -> BatchItemFailure {
@@ -109,8 +151,9 @@ mod tests {
 
     #[test]
     fn waits_grow_with_each_receive_and_never_pass_a_quarter_of_an_hour() {
-        let waits: Vec<u64> = (1..=9).map(|count| backoff(Duration::from_secs(5), count).as_secs()).collect();
+        let wait = Wait::Growing(Duration::from_secs(5));
+        let waits: Vec<u64> = (1..=9).map(|count| hidden_for(wait, count).as_secs()).collect();
         assert_eq!(waits, [5, 9, 27, 81, 243, 729, 900, 900, 900]);
-        assert_eq!(backoff(Duration::ZERO, 5), Duration::ZERO);
+        assert_eq!(hidden_for(Wait::Exactly(Duration::ZERO), 5), Duration::ZERO);
     }
 }

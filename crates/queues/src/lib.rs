@@ -3,7 +3,7 @@
 mod batch;
 pub mod definition;
 
-pub use batch::{Record, RecordError, groups};
+pub use batch::{Record, RecordError, Retry, Wait, groups};
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -283,7 +283,7 @@ fn deduplication_id(task: &Task) -> String {
     match task {
         Task::Message(inbound) => sqs_id(inbound.message.as_str()),
         // A turn may go on several times: each time from a later commit.
-        Task::Continue(turn) => sqs_id(&format!("{}.{}", turn.turn, turn.version)),
+        Task::Continue(turn) => sqs_id(&format!("{}.{}.{}", turn.turn, turn.next_seq, turn.epoch)),
         Task::Deliver(outbound) => sqs_id(outbound.id.as_str()),
     }
 }

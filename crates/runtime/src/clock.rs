@@ -1,10 +1,11 @@
 //! The clock and the randomness, as values: a simulation hands in its own.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::Instant;
 
 /// Tells the time.
 #[derive(Clone)]

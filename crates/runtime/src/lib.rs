@@ -2,11 +2,13 @@
 
 mod clients;
 mod clock;
+mod door;
 mod settings;
 mod telemetry;
 
 pub use clients::{AwsClients, LocalEndpoints, http_client, install_crypto};
 pub use clock::{Clock, Entropy};
+pub use door::DoorError;
 pub use settings::{Settings, SettingsError, TELEGRAM_API_BASE};
 pub use telemetry::{LogFormat, init_telemetry};
 

@@ -3,18 +3,21 @@
 //! What was sent is recorded after each part. So a reply is sent once, but for one gap: where a channel
 //! has no idempotency key (Telegram), a crash between its answer and our record sends that part again.
 
-mod telegram;
+mod outlet;
 
-use std::time::{Duration, Instant};
+pub use outlet::Outlet;
 
-use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::SendError;
 use domain::{Channel, Link, LinkStatus, Outbound, Task};
 use futures::future::join_all;
-use queues::{Queue, Record, RecordError};
+use queues::{Queue, Record, RecordError, Retry};
 use runtime::Environment;
 use store::{Delivery, DeliveryStatus, SecretContext, StoreError};
+use tokio::time::Instant;
 
 /// A delivery that fails at this receive becomes a dead letter with its reason: SQS would move it there at
 /// the next one, without.
@@ -30,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Takes batches of `outbound.fifo`. Built once per process.
 pub struct DeliveryHandler {
     environment: Environment,
-    telegram: channels::telegram::Client,
+    telegram: Arc<dyn Outlet>,
 }
 
 /// Why a reply was not sent.
@@ -41,14 +44,24 @@ enum Failure {
     Unauthorised(String),
     /// It will not be sent unless its owner does something, or ever.
     Dead(String),
-    /// Try again later.
-    Later { after: Duration, source: anyhow::Error },
+    Later(Retry),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Later(error.into())
+    }
 }
 
 impl DeliveryHandler {
     pub fn new(environment: Environment) -> DeliveryHandler {
         let base = &environment.settings.telegram_api_base;
         let telegram = channels::telegram::Client::new(environment.http.clone(), base).with_timeout(CALL_TIMEOUT);
+        DeliveryHandler::with_outlet(environment, Arc::new(outlet::Telegram(telegram)))
+    }
+
+    /// A handler whose replies leave by `telegram`.
+    pub fn with_outlet(environment: Environment, telegram: Arc<dyn Outlet>) -> DeliveryHandler {
         DeliveryHandler { environment, telegram }
     }
 
@@ -62,24 +75,19 @@ impl DeliveryHandler {
     /// Sends one chat's replies, in order: one that must wait holds back those behind it.
     async fn process_group(&self, records: &[Record], deadline: Instant) -> Result<(), RecordError> {
         for (done, record) in records.iter().enumerate() {
-            self.process_record(record, deadline).await.map_err(|(retry_after, source)| RecordError {
-                done,
-                retry_after,
-                source,
-            })?;
+            self.process_record(record, deadline).await.map_err(|retry| RecordError { done, retry })?;
         }
         Ok(())
     }
 
-    async fn process_record(&self, record: &Record, deadline: Instant) -> Result<(), (Duration, anyhow::Error)> {
-        let soon = |error: anyhow::Error| (Duration::from_secs(3), error);
+    async fn process_record(&self, record: &Record, deadline: Instant) -> Result<(), Retry> {
         let outbound = match Task::from_body(&record.body) {
             Ok(Task::Deliver(outbound)) => *outbound,
-            Ok(_) => return self.bury_record(record, "this task does not belong in outbound.fifo").await.map_err(soon),
-            Err(error) => return self.bury_record(record, &error.to_string()).await.map_err(soon),
+            Ok(_) => return self.bury_record(record, "this task does not belong in outbound.fifo").await,
+            Err(error) => return self.bury_record(record, &error.to_string()).await,
         };
         let account = self.environment.store.account(outbound.account);
-        let known = account.delivery_get(outbound.bot, &outbound.id).await.map_err(|e| soon(e.into()))?;
+        let known = account.delivery_get(outbound.bot, &outbound.id).await?;
         let mut delivery = known.unwrap_or_else(|| Delivery::of(outbound));
         if delivery.status == DeliveryStatus::Delivered {
             tracing::debug!(outbound = %delivery.outbound.id, "A reply was delivered before.");
@@ -88,38 +96,38 @@ impl DeliveryHandler {
         let failure = match self.deliver(&mut delivery, deadline).await {
             Ok(()) => {
                 delivery.status = DeliveryStatus::Delivered;
-                account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))?;
+                account.delivery_put(&delivery).await?;
                 let waited = self.environment.clock.now().since(delivery.outbound.created_at);
                 tracing::info!(outbound = %delivery.outbound.id, waited_ms = waited.as_millis(), "A reply was delivered.");
                 return Ok(());
             }
-            Err(Failure::Later { source, .. }) if record.receive_count >= MAX_RECEIVES => {
-                Failure::Dead(format!("{source:#}"))
+            Err(Failure::Later(retry)) if record.receive_count >= MAX_RECEIVES => {
+                Failure::Dead(format!("{:#}", retry.source))
             }
             Err(failure) => failure,
         };
-        match failure {
-            Failure::Later { after, source } => Err((after, source)),
+        let reason = match failure {
+            Failure::Later(retry) => return Err(retry),
             Failure::Pointless(reason) => {
                 tracing::warn!(outbound = %delivery.outbound.id, bot = %delivery.outbound.bot, "A reply reaches nobody: {reason}");
-                delivery.status = DeliveryStatus::Undeliverable { reason };
-                account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))
+                reason
             }
             Failure::Dead(reason) | Failure::Unauthorised(reason) => {
                 tracing::error!(outbound = %delivery.outbound.id, bot = %delivery.outbound.bot, "A reply becomes a dead letter: {reason}");
                 let task = Task::Deliver(Box::new(delivery.outbound.clone()));
                 let id = format!("{}.{}", delivery.outbound.id, record.id);
-                self.environment.queues.bury(&task, &id, &reason).await.map_err(|e| soon(e.into()))?;
-                delivery.status = DeliveryStatus::Undeliverable { reason };
-                account.delivery_put(&delivery).await.map_err(|e| soon(e.into()))
+                self.environment.queues.bury(&task, &id, &reason).await?;
+                reason
             }
-        }
+        };
+        delivery.status = DeliveryStatus::Undeliverable { reason };
+        Ok(account.delivery_put(&delivery).await?)
     }
 
     async fn deliver(&self, delivery: &mut Delivery, deadline: Instant) -> Result<(), Failure> {
         let outbound = delivery.outbound.clone();
         let account = self.environment.store.account(outbound.account);
-        let link = account.link_get(outbound.bot, outbound.link).await.map_err(later)?;
+        let link = account.link_get(outbound.bot, outbound.link).await?;
         let Some(link) = link else { return Err(Failure::Pointless("its link was deleted".to_owned())) };
         match &link.status {
             LinkStatus::Active => {}
@@ -132,17 +140,52 @@ impl DeliveryHandler {
         }
         let token = self.token(&link).await?;
         let sent = match outbound.channel {
-            Channel::Telegram => self.send_telegram(&token, delivery, deadline).await,
+            Channel::Telegram => self.send(&*self.telegram, &token, delivery, deadline).await,
             Channel::WebChat => Ok(()),
         };
         match sent {
             Ok(()) => Ok(()),
             Err(Failure::Unauthorised(reason)) => {
-                self.mark_failed(link, &reason).await.map_err(later)?;
+                self.mark_failed(link, &reason).await?;
                 Err(Failure::Unauthorised(reason))
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Sends what is left of a reply, part by part, and records each.
+    async fn send(
+        &self,
+        outlet: &dyn Outlet,
+        token: &str,
+        delivery: &mut Delivery,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let parts = outlet.parts(&delivery.outbound.text);
+        let mut address = delivery.outbound.address.clone();
+        for (index, part) in parts.iter().enumerate().skip(delivery.sent.len()) {
+            if Instant::now() + TIME_FOR_A_PART > deadline {
+                let reason = "the function's time is over; the rest is sent by the next one";
+                return Err(Failure::Later(Retry::exactly(Duration::ZERO, reason)));
+            }
+            if index > 0 {
+                // Only the first part quotes what it answers.
+                address.reply_to = None;
+            }
+            let key = format!("{}.{index}", delivery.outbound.id);
+            let id = match outlet.send(token, &address, part, &key).await {
+                Err(SendError::RateLimited { retry_after }) if retry_after <= PATIENCE => {
+                    tokio::time::sleep(retry_after).await;
+                    outlet.send(token, &address, part, &key).await
+                }
+                sent => sent,
+            };
+            delivery.sent.push(id.map_err(|error| failure_of(error, &delivery.outbound))?);
+            if index + 1 < parts.len() {
+                self.environment.store.account(delivery.outbound.account).delivery_put(delivery).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn token(&self, link: &Link) -> Result<String, Failure> {
@@ -151,7 +194,7 @@ impl DeliveryHandler {
         match self.environment.store.keyring().open(context, sealed).await {
             Ok(token) => Ok(token),
             Err(StoreError::Corrupt(reason)) => Err(Failure::Dead(reason)),
-            Err(error) => Err(later(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -168,20 +211,11 @@ impl DeliveryHandler {
         }
     }
 
-    async fn record_progress(&self, delivery: &Delivery) -> Result<(), Failure> {
-        let account = self.environment.store.account(delivery.outbound.account);
-        account.delivery_put(delivery).await.map_err(later)
-    }
-
-    async fn bury_record(&self, record: &Record, reason: &str) -> anyhow::Result<()> {
+    async fn bury_record(&self, record: &Record, reason: &str) -> Result<(), Retry> {
         tracing::error!(record = %record.id, "A record of outbound.fifo becomes a dead letter: {reason}");
         let queues = &self.environment.queues;
-        queues.bury_record(Queue::Outbound, record, reason).await.context("the dead-letter queue")
+        Ok(queues.bury_record(Queue::Outbound, record, reason).await?)
     }
-}
-
-fn later(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::Later { after: Duration::from_secs(3), source: error.into() }
 }
 
 /// What an error of a channel means for the reply.
@@ -189,11 +223,9 @@ fn failure_of(error: SendError, outbound: &Outbound) -> Failure {
     match error {
         SendError::RateLimited { retry_after } => {
             let source = anyhow::anyhow!("{} allows no more messages to this chat for now", outbound.channel);
-            Failure::Later { after: retry_after, source }
+            Failure::Later(Retry::after(retry_after, source))
         }
-        SendError::Temporary(detail) => {
-            Failure::Later { after: Duration::from_secs(5), source: anyhow::anyhow!(detail) }
-        }
+        SendError::Temporary(detail) => Failure::Later(Retry::after(Duration::from_secs(5), anyhow::anyhow!(detail))),
         SendError::Unreachable(detail) => Failure::Dead(format!("nobody can be reached there: {detail}")),
         SendError::Unauthorised(detail) => {
             Failure::Unauthorised(format!("{} refuses the bot's token: {detail}", outbound.channel))

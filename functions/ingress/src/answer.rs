@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use queues::QueueError;
+use runtime::DoorError;
 use serde_json::json;
 use store::StoreError;
 
@@ -26,6 +27,12 @@ impl From<StoreError> for Refusal {
 
 impl From<QueueError> for Refusal {
     fn from(error: QueueError) -> Refusal {
+        Refusal::Failed(error.to_string())
+    }
+}
+
+impl From<DoorError> for Refusal {
+    fn from(error: DoorError) -> Refusal {
         Refusal::Failed(error.to_string())
     }
 }

@@ -10,7 +10,9 @@ use axum::http::HeaderMap;
 use axum::routing::post;
 use channels::Received;
 use domain::access::pairing_code;
-use domain::{Access, Bot, BotStatus, Channel, Inbound, Link, LinkId, MessageId, Outbound, OutboundId, SessionKey};
+use domain::{
+    Access, Bot, BotStatus, Channel, Control, Inbound, Link, LinkId, MessageId, Outbound, OutboundId, SessionKey,
+};
 use domain::{Task, command};
 use runtime::Environment;
 
@@ -78,7 +80,7 @@ async fn admit(environment: &Environment, bot: &Bot, link: &Link, received: Rece
         return Ok(Outcome::Done("it was greeted"));
     }
     let inbound = inbound(environment, bot, link, received);
-    environment.queues.send(&Task::Message(Box::new(inbound))).await?;
+    environment.take_in(bot, inbound).await?;
     Ok(Outcome::Queued)
 }
 
@@ -149,7 +151,9 @@ async fn notify(
 
 fn inbound(environment: &Environment, bot: &Bot, link: &Link, received: Received) -> Inbound {
     let now = environment.clock.now();
+    let control = command::parse(&received.text, link.handle.as_deref()).and_then(|command| Control::of(&command));
     let mut inbound = received.into_inbound(bot, link.id, link.channel, SessionKey::main(&bot.agent), now);
+    inbound.control = control;
     inbound.session = SessionKey::of(&bot.agent, bot.dm_scope, &inbound);
     inbound
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use agent::{Secret, Workspace, WorkspaceFile};
-use domain::{AccountId, Bot, BotId};
+use agent::{BotView, Secret, Workspace, WorkspaceFile};
+use domain::{AccountId, Bot, BotId, Budget};
 use runtime::Environment;
 use store::{SecretContext, StoreError};
+use tokio::time::Instant;
 
 /// For how long a bot's record is trusted without reading it again: a change takes effect within this time.
 const FRESH_FOR: Duration = Duration::from_secs(2);
@@ -17,6 +18,8 @@ const CAPACITY: usize = 500;
 
 pub(crate) struct BotContext {
     pub(crate) bot: Bot,
+    /// What all bots of its account together may spend.
+    pub(crate) account_budget: Budget,
     pub(crate) api_key: Option<Secret>,
     pub(crate) workspace: Workspace,
     /// Why its turns cannot be run, for the owner: something that it needs can be read no more.
@@ -29,6 +32,28 @@ type Known = HashMap<(AccountId, BotId), (Instant, Arc<BotContext>)>;
 /// Bots that this process has worked for lately.
 #[derive(Default)]
 pub(crate) struct BotCache(Mutex<Known>);
+
+impl BotContext {
+    /// Whether its model calls have to be reserved.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.bot.budget.is_limited() || self.account_budget.is_limited() || self.bot.turn_budget.is_some()
+    }
+
+    /// What the agent has to know of the bot.
+    pub(crate) fn view(&self) -> BotView<'_> {
+        let Bot { name, time_zone, model, .. } = &self.bot;
+        BotView {
+            name,
+            time_zone,
+            model: model.model.as_deref(),
+            base_url: model.base_url.as_deref(),
+            api_key: self.api_key.as_ref(),
+            price: model.price,
+            context_window: model.context_window,
+            metered: self.is_metered(),
+        }
+    }
+}
 
 impl BotCache {
     /// The bot, at most [`FRESH_FOR`] old; `None` if there is none any more.
@@ -44,14 +69,15 @@ impl BotCache {
         {
             return Ok(Some(context.clone()));
         }
-        let Some(bot) = environment.store.account(account).bot_get(id).await? else {
+        let Some((bot, owner)) = environment.store.account(account).bot_get_with_account(id).await? else {
             self.lock().remove(&(account, id));
             return Ok(None);
         };
+        let budget = owner.map(|owner| owner.budget).unwrap_or_default();
         // Writing a workspace file raises the bot's version too, so an unchanged bot has unchanged files.
         let context = match known {
-            Some((_, context)) if context.bot.version == bot.version => context,
-            _ => Arc::new(load(environment, bot).await?),
+            Some((_, context)) if context.bot.version == bot.version && context.account_budget == budget => context,
+            _ => Arc::new(load(environment, bot, budget).await?),
         };
         let mut cache = self.lock();
         if cache.len() >= CAPACITY {
@@ -66,11 +92,12 @@ impl BotCache {
     }
 }
 
-async fn load(environment: &Environment, bot: Bot) -> Result<BotContext, StoreError> {
+async fn load(environment: &Environment, bot: Bot, account_budget: Budget) -> Result<BotContext, StoreError> {
     match load_parts(environment, &bot).await {
-        Ok((workspace, api_key)) => Ok(BotContext { bot, api_key, workspace, broken: None }),
+        Ok((workspace, api_key)) => Ok(BotContext { bot, account_budget, api_key, workspace, broken: None }),
         Err(StoreError::Corrupt(reason)) => {
-            Ok(BotContext { bot, api_key: None, workspace: Workspace::default(), broken: Some(reason) })
+            let workspace = Workspace::default();
+            Ok(BotContext { bot, account_budget, api_key: None, workspace, broken: Some(reason) })
         }
         Err(error) => Err(error),
     }

@@ -4,21 +4,23 @@
 //! [`domain::turn::decide`], `bots` remembers what a bot's turns need.
 
 mod bots;
+mod budget;
 mod worker;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agent::{Agent, AgentConfig};
+use agent::{Agent, AgentConfig, Mind};
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use domain::{BotId, Inbound, SessionKey, Task};
 use futures::future::join_all;
-use queues::{Queue, Record, RecordError};
+use queues::{Queue, Record, RecordError, Retry};
 use runtime::Environment;
-use store::StoreError;
+use tokio::time::Instant;
 
 use crate::bots::BotCache;
-use crate::worker::{Halt, Worker};
+use crate::worker::Worker;
 
 /// A model call that failed is tried in this many receives of its task before the turn fails.
 const MODEL_ATTEMPTS: u32 = 3;
@@ -27,13 +29,10 @@ const MODEL_ATTEMPTS: u32 = 3;
 /// One below the count at which SQS itself would move it to the dead-letter queue without a word.
 const MAX_RECEIVES: u32 = 5;
 
-/// The shortest wait before a task is tried again. The queue lets it grow with each receive.
-const SOON: Duration = Duration::from_secs(3);
-
 /// Takes batches of `turns.fifo`. Built once per process.
 pub struct TurnHandler {
     environment: Environment,
-    agent: Agent,
+    mind: Arc<dyn Mind>,
     bots: BotCache,
 }
 
@@ -64,7 +63,12 @@ impl TurnHandler {
             ..AgentConfig::default()
         };
         let agent = Agent::new(config).context("the agent's clients")?;
-        Ok(TurnHandler { agent, bots: BotCache::default(), environment })
+        Ok(TurnHandler::with_mind(environment, Arc::new(agent)))
+    }
+
+    /// A handler whose turns are thought by `mind`.
+    pub fn with_mind(environment: Environment, mind: Arc<dyn Mind>) -> TurnHandler {
+        TurnHandler { mind, bots: BotCache::default(), environment }
     }
 
     /// Runs the turns of a batch. Whatever is not done by `deadline` goes on in another invocation.
@@ -80,8 +84,8 @@ impl TurnHandler {
         let Err(mut error) = self.process_group(records, deadline).await else { return Ok(()) };
         let is_last = |record: &Record| record.receive_count >= MAX_RECEIVES;
         if let Some(record) = records.get(error.done).filter(|record| is_last(record)) {
-            if let Err(source) = self.bury(record, &format!("{:#}", error.source)).await {
-                return Err(RecordError { source, ..error });
+            if let Err(retry) = self.bury(record, &format!("{:#}", error.retry.source)).await {
+                return Err(RecordError { retry, ..error });
             }
             error.done += 1;
         }
@@ -90,41 +94,40 @@ impl TurnHandler {
 
     /// Runs the turns of one session's records, in order.
     async fn process_group(&self, records: &[Record], deadline: Instant) -> Result<(), RecordError> {
-        let fail = |done, retry_after, source| RecordError { done, retry_after, source };
-        let Some(work) = self.read_tasks(records).await.map_err(|e| fail(0, Duration::from_secs(5), e))? else {
-            return Ok(());
-        };
+        let fail = |done, retry| RecordError { done, retry };
+        let Some(work) = self.read_tasks(records).await.map_err(|retry| fail(0, retry))? else { return Ok(()) };
         let context = match self.bots.get(&self.environment, work.account, work.bot).await {
             Ok(Some(context)) => context,
             Ok(None) => {
                 tracing::info!(bot = %work.bot, "Tasks of a bot that was deleted are dropped.");
                 return Ok(());
             }
-            Err(error) => return Err(fail(0, Duration::from_secs(5), error.into())),
+            Err(error) => return Err(fail(0, error.into())),
         };
         let messages = work.messages.iter().map(|(_, inbound)| inbound.clone()).collect();
-        let mut worker = Worker::new(&self.environment, &self.agent, &context, work.session, messages, deadline);
+        let mut worker = Worker::new(&self.environment, &*self.mind, &context, work.session, messages, deadline);
         worker.attempts_left = MODEL_ATTEMPTS.saturating_sub(work.receive_count);
         worker.give_up = work.receive_count >= MAX_RECEIVES;
+        worker.may_give_back = work.receive_count == 1;
         let halted = worker.run().await;
+        if halted.is_ok() {
+            worker.seal().await;
+        }
         let open = work.messages.iter().find(|(_, inbound)| !worker.is_settled(&inbound.message));
         match (halted, open) {
             (Ok(()), None) => Ok(()),
             // The turn was handed over for lack of time. What still waits comes again and stands first in
             // its session, so that it goes on with that turn.
             (Ok(()), Some((index, _))) => {
-                let source = anyhow::anyhow!("the time of the invocation is over");
-                Err(fail(*index, Duration::ZERO, source))
+                Err(fail(*index, Retry::exactly(Duration::ZERO, "the time of the invocation is over")))
             }
             // Records before the first message that was not settled are done.
-            (Err(Halt { retry_after, source }), open) => {
-                Err(fail(open.map_or(0, |(index, _)| *index), retry_after, source))
-            }
+            (Err(retry), open) => Err(fail(open.map_or(0, |(index, _)| *index), retry)),
         }
     }
 
     /// Reads the records of a group. What is not a task of this build becomes a dead letter.
-    async fn read_tasks(&self, records: &[Record]) -> anyhow::Result<Option<Work>> {
+    async fn read_tasks(&self, records: &[Record]) -> Result<Option<Work>, Retry> {
         let mut work: Option<Work> = None;
         for (index, record) in records.iter().enumerate() {
             let (account, bot, session, message) = match Task::from_body(&record.body) {
@@ -146,21 +149,9 @@ impl TurnHandler {
         Ok(work)
     }
 
-    async fn bury(&self, record: &Record, reason: &str) -> anyhow::Result<()> {
+    async fn bury(&self, record: &Record, reason: &str) -> Result<(), Retry> {
         tracing::error!(record = %record.id, "A record of turns.fifo becomes a dead letter: {reason}");
         self.environment.queues.bury_record(Queue::Turns, record, reason).await?;
         Ok(())
-    }
-}
-
-impl From<StoreError> for Halt {
-    fn from(error: StoreError) -> Halt {
-        Halt { retry_after: SOON, source: error.into() }
-    }
-}
-
-impl From<queues::QueueError> for Halt {
-    fn from(error: queues::QueueError) -> Halt {
-        Halt { retry_after: SOON, source: error.into() }
     }
 }

@@ -1,21 +1,25 @@
 //! Drives one session: asks [`decide`] what to do, does it, and reports what came of it.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use agent::{Agent, BotView, ModelError, ModelRequest, ToolContext};
+use agent::{Mind, ModelError, ModelRequest, ToolContext};
+use domain::budget::{BudgetScope, Settlement};
 use domain::task::Continue;
-use domain::turn::{Action, ActiveTurn, Event, Head, ReplyTo, View, decide};
+use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, View, decide};
 use domain::{
     Entry, EntryBody, EntryId, Inbound, MessageId, Outbound, OutboundId, SessionKey, Task, ToolCall, ToolOutcome,
     ToolResult, TurnId,
 };
 use futures::stream::{self, StreamExt};
+use queues::Retry;
 use runtime::Environment;
-use store::{Commit, DeliveryStatus, StoreError};
+use store::{Commit, DeliveryStatus, LogSizes, SessionState, Spending, StoreError};
+use tokio::time::Instant;
 
+use crate::MODEL_ATTEMPTS;
 use crate::bots::BotContext;
-use crate::{MODEL_ATTEMPTS, SOON};
+use crate::budget::{self, Refusal};
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
 const MAX_LOSSES: u32 = 5;
@@ -29,21 +33,19 @@ const TOOLS_AT_ONCE: usize = 4;
 /// What is kept free before the deadline for the last commit and the queueing of its outbox.
 pub(crate) const RESERVE: Duration = Duration::from_secs(15);
 
-/// The worker stops here; what it has not settled is to be tried again.
-#[derive(Debug)]
-pub(crate) struct Halt {
-    pub(crate) retry_after: Duration,
-    pub(crate) source: anyhow::Error,
-}
+/// How often a decision is made anew because only the head was changed meanwhile.
+const MAX_GLANCES: u32 = 20;
 
 /// Why a step did not go on.
 enum Interruption {
     /// Another worker committed: load the session again and decide anew.
     Lost,
-    Halt(Halt),
+    /// A budget does not allow the call that was to be reserved.
+    OverBudget(BudgetScope),
+    Halt(Retry),
 }
 
-impl<E: Into<Halt>> From<E> for Interruption {
+impl<E: Into<Retry>> From<E> for Interruption {
     fn from(error: E) -> Interruption {
         Interruption::Halt(error.into())
     }
@@ -51,7 +53,7 @@ impl<E: Into<Halt>> From<E> for Interruption {
 
 pub(crate) struct Worker<'a> {
     environment: &'a Environment,
-    agent: &'a Agent,
+    mind: &'a dyn Mind,
     context: &'a BotContext,
     session: SessionKey,
     deadline: Instant,
@@ -59,6 +61,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) attempts_left: u32,
     /// The task has brought down its workers too often: fail its turn instead of running it.
     pub(crate) give_up: bool,
+    /// Messages may be given back once, so that others can join them.
+    pub(crate) may_give_back: bool,
     head: Head,
     /// The end of the log, and behind `head.next_seq` what was appended and is not committed.
     entries: Vec<Entry>,
@@ -73,7 +77,7 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(crate) fn new(
         environment: &'a Environment,
-        agent: &'a Agent,
+        mind: &'a dyn Mind,
         context: &'a BotContext,
         session: SessionKey,
         mut waiting: Vec<Inbound>,
@@ -83,12 +87,13 @@ impl<'a> Worker<'a> {
         waiting.retain(|inbound| seen.insert(inbound.message.clone()));
         Worker {
             environment,
-            agent,
+            mind,
             context,
             session,
             deadline,
             attempts_left: 0,
             give_up: false,
+            may_give_back: false,
             head: Head::default(),
             entries: vec![],
             turn: None,
@@ -98,64 +103,110 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Moves the beginning of a long log to S3. If that fails, a later turn does it.
+    pub(crate) async fn seal(&self) {
+        let (bot, store) = (&self.context.bot, &self.environment.store);
+        let LogSizes { segment, keep, .. } = store.log_sizes();
+        if self.head.next_seq.saturating_sub(self.head.sealed) < keep + segment {
+            return;
+        }
+        match store.account(bot.account).session_seal(bot.id, &self.session, &self.head, keep).await {
+            Ok(Some(head)) => {
+                tracing::info!(bot = %bot.id, session = %self.session, sealed = head.sealed, "A long log was sealed.")
+            }
+            Ok(None) | Err(StoreError::Conflict(_)) => {}
+            Err(error) => tracing::warn!(bot = %bot.id, session = %self.session, "A long log was not sealed: {error}"),
+        }
+    }
+
     /// Whether a message needs nothing more from its task.
     pub(crate) fn is_settled(&self, message: &MessageId) -> bool {
         self.settled.contains(message)
     }
 
     /// Works until nothing is left to do.
-    pub(crate) async fn run(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn run(&mut self) -> Result<(), Retry> {
         let all = self.waiting.clone();
-        for _ in 0..MAX_LOSSES {
+        let mut losses = 0;
+        while losses < MAX_LOSSES {
+            let settled = self.settled.len();
             self.waiting = all.iter().filter(|inbound| !self.is_settled(&inbound.message)).cloned().collect();
             match self.run_once().await {
                 Ok(()) => return Ok(()),
-                Err(Interruption::Halt(halt)) => return Err(halt),
+                Err(Interruption::Halt(retry)) => return Err(retry),
+                // Who reserves looks at this first.
+                Err(Interruption::OverBudget(scope)) => return Err(StoreError::OverBudget(scope).into()),
+                // A message that turned out to be answered long ago is settled now.
+                Err(Interruption::Lost) if self.settled.len() > settled => {}
                 Err(Interruption::Lost) => {
+                    losses += 1;
                     tracing::info!(bot = %self.context.bot.id, session = %self.session, "Another worker was faster; looking again.");
                 }
             }
         }
         let source = anyhow::anyhow!("the session {} is being worked on elsewhere", self.session);
-        Err(Halt { retry_after: Duration::from_secs(5), source })
+        Err(Retry::after(Duration::from_secs(5), source))
     }
 
     async fn run_once(&mut self) -> Result<(), Interruption> {
-        let account = self.environment.store.account(self.context.bot.account);
-        let state = account.session_load(self.context.bot.id, &self.session).await?;
+        let state = self.load().await?;
         self.head = state.head;
         self.entries = state.entries;
         self.turn = None;
         self.in_turn.clear();
         let mut event = Event::Loaded;
+        let mut glances = 0;
         loop {
-            let actions = decide(&self.view(), self.agent.tool_rules(), event);
-            let mut next = None;
-            for action in actions {
-                if action == Action::Finish {
-                    return Ok(());
+            let before = (self.entries.len(), self.turn.clone(), self.waiting.clone(), self.in_turn.clone());
+            event = match self.advance(event.clone()).await {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(()),
+                Err(Interruption::Lost) if glances < MAX_GLANCES => {
+                    glances += 1;
+                    let head = self.load().await?.head;
+                    if head.next_seq != self.head.next_seq {
+                        return Err(Interruption::Lost);
+                    }
+                    // Nobody wrote to the log: only the head was changed. What happened here is still true.
+                    self.head = head;
+                    self.entries.truncate(before.0);
+                    (self.turn, self.waiting, self.in_turn) = (before.1, before.2, before.3);
+                    event
                 }
-                next = self.perform(action).await?;
-            }
-            event = match next {
-                Some(event) => event,
-                // The engine ends every list with something that answers, or with `Finish`.
-                None => return Ok(()),
+                Err(interruption) => return Err(interruption),
             };
         }
+    }
+
+    async fn load(&self) -> Result<SessionState, StoreError> {
+        let bot = &self.context.bot;
+        self.environment.store.account(bot.account).session_load(bot.id, &self.session).await
+    }
+
+    /// Performs what `decide` makes of an event, and returns the next one; `None` if nothing is left to do.
+    async fn advance(&mut self, event: Event) -> Result<Option<Event>, Interruption> {
+        let actions = decide(&self.view(), self.mind, event);
+        let mut next = None;
+        for action in actions {
+            next = self.perform(action).await?;
+        }
+        Ok(next)
     }
 
     fn view(&self) -> View<'_> {
         let now = self.environment.clock.now();
         View {
+            bot: &self.context.bot,
             head: &self.head,
             entries: &self.entries,
             turn: self.turn.as_ref(),
             waiting: &self.waiting,
-            mode: self.context.bot.queue_mode,
             next_turn: TurnId::from_parts(now, self.environment.entropy.next_u128()),
             now,
             out_of_time: Instant::now() + self.environment.settings.model_timeout + RESERVE > self.deadline,
+            may_give_back: self.may_give_back,
+            metered: self.context.is_metered(),
+            context_window: self.mind.context_window(&self.context.view()),
         }
     }
 
@@ -176,14 +227,15 @@ impl<'a> Worker<'a> {
                 self.append(turn, body);
                 Ok(None)
             }
-            Action::Commit { turn, outbox } => {
-                self.commit(turn, &outbox).await?;
+            Action::Commit(commit) => {
+                let spending = commit.settle.clone().map_or(Spending::Nothing, Spending::Settle);
+                self.commit(*commit, spending).await?;
                 Ok(Some(Event::Committed))
             }
-            Action::CallModel { turn, tools } => {
-                let event = self.call_model(&turn, tools).await;
-                self.turn = Some(turn);
-                Ok(Some(event?))
+            Action::Reserve { turn, question } => Ok(Some(self.reserve(turn, question).await?)),
+            Action::CallModel { turn, question } => {
+                self.turn = Some(turn.clone());
+                Ok(Some(self.call_model(&turn, &question).await?))
             }
             Action::RunTools { turn, calls } => {
                 let results = self.run_tools(&calls).await;
@@ -192,29 +244,57 @@ impl<'a> Worker<'a> {
             }
             Action::Requeue { turn } => {
                 let bot = &self.context.bot;
-                let (session, version) = (self.session.clone(), self.head.version);
-                let task = Continue { account: bot.account, bot: bot.id, session, turn: turn.id, version };
+                let Head { next_seq, epoch, .. } = self.head;
+                let session = self.session.clone();
+                let task = Continue { account: bot.account, bot: bot.id, session, turn: turn.id, next_seq, epoch };
                 self.environment.queues.send(&Task::Continue(task)).await?;
                 self.settled.extend(self.in_turn.drain(..));
                 tracing::info!(turn = %turn.id, steps = turn.steps, "The turn goes on in another invocation.");
                 Ok(None)
             }
+            Action::GiveBack { wait } => {
+                Err(Interruption::Halt(Retry::exactly(wait, "more messages may come to be answered together")))
+            }
             Action::Finish => Ok(None),
         }
     }
 
+    /// Sets a call's cost aside, in the transaction that commits what was appended.
+    async fn reserve(&mut self, turn: ActiveTurn, question: Question) -> Result<Event, Interruption> {
+        let now = self.environment.clock.now();
+        let estimate = self.mind.estimate(&self.request(&turn, &question));
+        self.turn = Some(turn.clone());
+        let refusal = match budget::reserve(self.context, &turn, estimate, now) {
+            Ok(spending) => {
+                let turn = ActiveTurn { reserved: spending.reserved(), is_counted: true, ..turn };
+                let commit = turn::Commit { turn: Some(turn), ..turn::Commit::default() };
+                match self.commit(commit, spending).await {
+                    Ok(()) => return Ok(Event::Reserved(question)),
+                    Err(Interruption::OverBudget(scope)) => Refusal::UsedUp(scope),
+                    Err(interruption) => return Err(interruption),
+                }
+            }
+            Err(refusal) => refusal,
+        };
+        let bot = &self.context.bot;
+        let notice = refusal.notice(self.context, now);
+        if self.environment.store.account(bot.account).notice_put(&notice).await? {
+            tracing::warn!(bot = %bot.id, account = %bot.account, "{}", notice.text);
+        }
+        Ok(Event::OverBudget { text: refusal.person(self.context) })
+    }
+
     fn append(&mut self, turn: TurnId, body: EntryBody) {
         let at = self.environment.clock.now();
-        if let EntryBody::User(user) = &body {
-            self.waiting.retain(|inbound| inbound.message != user.message);
-        }
+        let taken = body.messages();
+        self.waiting.retain(|inbound| taken.iter().all(|user| user.message != inbound.message));
         let seq = self.entries.last().map_or(self.head.next_seq, |last| last.seq + 1);
         let id = EntryId::from_parts(at, self.environment.entropy.next_u128());
         self.entries.push(Entry { seq, id, turn, at, body });
     }
 
     /// Commits what was appended, then queues the outbox.
-    async fn commit(&mut self, turn: Option<ActiveTurn>, outbox: &[Outbound]) -> Result<(), Interruption> {
+    async fn commit(&mut self, commit: turn::Commit, spending: Spending) -> Result<(), Interruption> {
         let bot = &self.context.bot;
         let first_new = self.entries.iter().position(|entry| entry.seq >= self.head.next_seq);
         let appended = &self.entries[first_new.unwrap_or(self.entries.len())..];
@@ -223,29 +303,23 @@ impl<'a> Worker<'a> {
             self.bury(failed).await?;
         }
         let marks = messages(appended);
-        let mut head = self.head.clone();
-        head.version += 1;
-        head.next_seq += appended.len() as u64;
-        head.turn.clone_from(&turn);
-        head.updated_at = self.environment.clock.now();
-        for entry in appended {
-            if let EntryBody::Assistant(answer) = &entry.body {
-                head.usage += answer.usage;
-            }
-        }
-        let commit = Commit { seen_version: self.head.version, head: &head, entries: appended, marks: &marks, outbox };
+        let head = self.head.after(appended, &commit, self.environment.clock.now());
+        let outbox = &commit.outbox;
+        let transaction =
+            Commit { seen: &self.head, head: &head, entries: appended, marks: &marks, outbox, spending: &spending };
         let account = self.environment.store.account(bot.account);
-        match account.session_commit(bot.id, &self.session, &commit).await {
+        match account.session_commit(bot.id, &self.session, &transaction).await {
             Ok(()) => {}
             Err(StoreError::Conflict(_)) => return Err(Interruption::Lost),
             Err(StoreError::AlreadyTaken(messages)) => {
                 self.settled.extend(messages);
                 return Err(Interruption::Lost);
             }
+            Err(StoreError::OverBudget(scope)) => return Err(Interruption::OverBudget(scope)),
             Err(error) => return Err(error.into()),
         }
         self.head = head;
-        self.turn = turn;
+        self.turn = commit.turn;
         self.in_turn.extend(marks);
         self.queue(outbox).await?;
         if self.turn.is_none() {
@@ -257,13 +331,13 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    async fn queue(&self, outbox: &[Outbound]) -> Result<(), Halt> {
+    async fn queue(&self, outbox: &[Outbound]) -> Result<(), Retry> {
         let tasks: Vec<Task> = outbox.iter().map(|outbound| Task::Deliver(Box::new(outbound.clone()))).collect();
         Ok(self.environment.queues.send_all(&tasks).await?)
     }
 
     /// Queues a committed reply again, unless it was delivered.
-    async fn resend(&self, turn: TurnId) -> Result<(), Halt> {
+    async fn resend(&self, turn: TurnId) -> Result<(), Retry> {
         let bot = &self.context.bot;
         let account = self.environment.store.account(bot.account);
         match account.delivery_get(bot.id, &OutboundId::reply(turn, 0)).await? {
@@ -272,35 +346,31 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn call_model(&self, turn: &ActiveTurn, tools: bool) -> Result<Event, Halt> {
+    fn request<'b>(&'b self, turn: &ActiveTurn, question: &'b Question) -> ModelRequest<'b> {
+        ModelRequest {
+            bot: self.context.view(),
+            chat: turn.reply.address.kind,
+            workspace: &self.context.workspace,
+            entries: &self.entries,
+            question,
+            now: self.environment.clock.now(),
+        }
+    }
+
+    async fn call_model(&mut self, turn: &ActiveTurn, question: &Question) -> Result<Event, Interruption> {
         if self.give_up {
             let text = "Something went wrong while I worked on your message, several times, so I stopped. \
                         My owner can see what happened and let me try again.";
             let detail = "the workers that ran this turn died each time; their logs say why";
-            return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.to_owned() });
+            return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.to_owned(), cost: Some(0) });
         }
         if let Some(detail) = &self.context.broken {
             let text =
                 "Something that I need is damaged, so your message is not answered. My owner can see what it is.";
-            return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.clone() });
+            return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.clone(), cost: Some(0) });
         }
-        let bot = &self.context.bot;
-        let request = ModelRequest {
-            bot: BotView {
-                name: &bot.name,
-                time_zone: &bot.time_zone,
-                model: bot.model.model.as_deref(),
-                base_url: bot.model.base_url.as_deref(),
-                api_key: self.context.api_key.as_ref(),
-            },
-            chat: turn.reply.address.kind,
-            workspace: &self.context.workspace,
-            entries: &self.entries,
-            tools,
-            now: self.environment.clock.now(),
-        };
         let started = Instant::now();
-        let error = match self.agent.answer(&request).await {
+        let error = match self.mind.answer(&self.request(turn, question)).await {
             Ok(answer) => {
                 tracing::info!(
                     turn = %turn.id,
@@ -309,18 +379,37 @@ impl<'a> Worker<'a> {
                     tool_calls = answer.tool_calls.len(),
                     "The model answered."
                 );
-                return Ok(Event::Answered(answer));
+                return Ok(match question {
+                    Question::Step { .. } => Event::Answered(answer),
+                    Question::Summary { .. } => Event::Summarised(answer),
+                });
             }
             Err(error) => error,
         };
         match &error {
-            ModelError::Temporary { retry_after, .. }
+            ModelError::Temporary { retry_after, was_refused, .. }
                 if self.attempts_left > 0 && retry_after.is_none_or(|after| after <= PATIENCE) =>
             {
-                Err(Halt { retry_after: retry_after.unwrap_or(SOON), source: error.into() })
+                let retry = retry_after.unwrap_or_default();
+                if *was_refused {
+                    self.release(turn).await?;
+                }
+                Err(Interruption::Halt(Retry::after(retry, error)))
             }
-            _ => Ok(Event::ModelFailed { text: error.person().to_owned(), detail: error.to_string() }),
+            _ => {
+                let may_have_cost = matches!(error, ModelError::Temporary { was_refused: false, .. });
+                let (text, detail) = (error.person().to_owned(), error.to_string());
+                Ok(Event::ModelFailed { text, detail, cost: (!may_have_cost).then_some(0) })
+            }
         }
+    }
+
+    /// Gives back what was set aside for a call that its model refused.
+    async fn release(&mut self, turn: &ActiveTurn) -> Result<(), Interruption> {
+        let Some(reserved) = turn.reserved.clone() else { return Ok(()) };
+        let turn = ActiveTurn { reserved: None, ..turn.clone() };
+        let commit = turn::Commit { turn: Some(turn), ..turn::Commit::default() };
+        self.commit(commit, Spending::Settle(Settlement { reserved, micros: 0 })).await
     }
 
     async fn run_tools(&self, calls: &[ToolCall]) -> Event {
@@ -335,13 +424,13 @@ impl<'a> Worker<'a> {
         }
         let context = ToolContext { now: self.environment.clock.now(), time_zone: self.context.bot.time_zone.clone() };
         let context = &context;
-        let runs = calls.iter().cloned().map(|call| async move { self.agent.run_tool(&call, context).await });
+        let runs = calls.iter().cloned().map(|call| async move { self.mind.run_tool(&call, context).await });
         Event::ToolsRan(stream::iter(runs).buffered(TOOLS_AT_ONCE).collect().await)
     }
 
     /// Puts the messages of a turn that failed for good into the dead-letter queue, so that its owner
     /// can see them and have them asked again.
-    async fn bury(&self, turn: TurnId) -> Result<(), Halt> {
+    async fn bury(&self, turn: TurnId) -> Result<(), Retry> {
         let reason = self.entries.iter().rev().find_map(|entry| match &entry.body {
             EntryBody::Failed { detail, .. } if entry.turn == turn => Some(detail.as_str()),
             _ => None,
@@ -349,6 +438,9 @@ impl<'a> Worker<'a> {
         let Some(active) = &self.turn else { return Ok(()) };
         for entry in self.entries.iter().filter(|entry| entry.turn == turn) {
             let EntryBody::User(user) = &entry.body else { continue };
+            if user.is_command {
+                continue;
+            }
             let task = Task::Message(Box::new(inbound_of(&active.reply, &self.session, user)));
             let id = format!("{turn}.{}", user.message);
             self.environment.queues.bury(&task, &id, reason.unwrap_or("unknown")).await?;
@@ -365,11 +457,7 @@ impl<'a> Worker<'a> {
 }
 
 fn messages(entries: &[Entry]) -> Vec<MessageId> {
-    let message = |entry: &Entry| match &entry.body {
-        EntryBody::User(user) => Some(user.message.clone()),
-        _ => None,
-    };
-    entries.iter().filter_map(message).collect()
+    entries.iter().flat_map(|entry| entry.body.messages()).map(|user| user.message.clone()).collect()
 }
 
 /// The message as it is asked again: from what the log keeps of it, and where its turn's answer goes.
@@ -384,6 +472,7 @@ fn inbound_of(reply: &ReplyTo, session: &SessionKey, user: &domain::UserMessage)
         address: reply.address.clone(),
         sender: user.sender.clone(),
         text: user.text.clone(),
+        control: None,
         attachments: user.attachments.clone(),
         quote: user.quote.clone(),
         sent_at: user.sent_at,
