@@ -1,6 +1,6 @@
 //! Finds the answer to a message in a conversation's log.
 //!
-//! A message is answered by the last entry of the turn that took it. Which turn that is shows in the
+//! A message is answered by the last entry of the turn that took it, or that left it out. Which turn that is shows in the
 //! log, and nowhere else: a message may get a turn of its own, share one, or join one under way.
 
 use std::time::Duration;
@@ -38,9 +38,9 @@ impl Question {
         entry.kind == EntryKind::User && entry.message.as_ref() == Some(&self.message)
     }
 
-    /// Takes the next entry of the log; true if it is the answer.
+    /// Takes the next entry of the log; true if it is the answer, or says that there is none.
     pub(crate) fn is_answered_by(&mut self, entry: &EntryView) -> bool {
-        if self.is(entry) {
+        if self.is(entry) || entry.messages.contains(&self.message) {
             self.turn = Some(entry.turn);
         }
         entry.is_final && self.turn == Some(entry.turn)
@@ -173,6 +173,23 @@ mod tests {
         ];
         assert_eq!(answer_to("msg_mine", &log), Some(5));
         assert_eq!(answer_to("msg_unknown", &log), None);
+    }
+
+    #[test]
+    fn a_message_that_is_stopped_or_left_out_is_not_waited_for() {
+        let mut dropped = entry(2, 2, "dropped", None, true);
+        dropped.messages = serde_json::from_value(json!(["msg_mine", "msg_third"])).unwrap();
+        let log = [
+            entry(0, 1, "user", Some("msg_other"), false),
+            entry(1, 1, "stopped", None, true),
+            dropped,
+            entry(3, 3, "reset", None, false),
+            entry(4, 3, "user", Some("msg_new"), false),
+            entry(5, 3, "compaction", None, false),
+            entry(6, 3, "notice", None, true),
+        ];
+        let asked = ["msg_other", "msg_mine", "msg_third", "msg_new", "msg_unknown"];
+        assert_eq!(asked.map(|message| answer_to(message, &log)), [Some(1), Some(2), Some(2), Some(6), None]);
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use api::views::{BotCreate, BotPatch, BotView, ModelPatch, ModelView};
+use api::views::{BotCreate, BotPatch, BotView, ModelPatch};
 use clap::{Args, Subcommand};
-use domain::turn::QueueMode;
-use domain::{BotStatus, SessionScope};
-use runtime::Clock;
+use domain::SessionScope;
 
+use crate::bot_card::{card, model, status};
+use crate::bot_settings::{PriceArgs, SettingsArgs};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::table::{ago, fields, table};
+use crate::table::table;
 use crate::terminal::{SecretSource, ask_secret, confirm, secret};
 use crate::{Output, word};
 
@@ -29,6 +29,8 @@ pub(crate) enum BotsCommand {
     Show { bot: String },
     /// Change which model a bot uses
     Model(ModelArgs),
+    /// Change how a bot's messages wait, when its sessions begin anew, and what it may spend
+    Change(ChangeArgs),
     /// Give a bot another name
     Rename { bot: String, name: String },
     /// Have a bot take no messages until it is resumed
@@ -55,12 +57,28 @@ pub(crate) struct CreateArgs {
     /// The bot's time zone, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// What becomes of a message that arrives while the bot works: steer, followup or collect
-    #[arg(long, value_name = "MODE", value_parser = word::<QueueMode>)]
-    queue_mode: Option<QueueMode>,
     /// How direct chats share memory: main, per-peer, per-channel-peer or per-account-channel-peer
     #[arg(long, value_name = "SCOPE", value_parser = word::<SessionScope>)]
     dm_scope: Option<SessionScope>,
+    #[command(flatten)]
+    price: PriceArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct ChangeArgs {
+    bot: String,
+    /// The bot's time zone, such as Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// How direct chats share memory: main, per-peer, per-channel-peer or per-account-channel-peer
+    #[arg(long, value_name = "SCOPE", value_parser = word::<SessionScope>)]
+    dm_scope: Option<SessionScope>,
+    #[command(flatten)]
+    price: PriceArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 #[derive(Args)]
@@ -73,6 +91,8 @@ pub(crate) struct ModelArgs {
     /// Forget the stored key
     #[arg(long, conflicts_with_all = ["api_key_env", "api_key_file"])]
     no_key: bool,
+    #[command(flatten)]
+    price: PriceArgs,
 }
 
 /// How to reach a model. A key is never an argument: arguments show in the list of processes.
@@ -113,6 +133,7 @@ pub(crate) async fn run(client: &Client, output: Output, command: BotsCommand) -
             output.show(&bot, || card(output, &bot))
         }
         BotsCommand::Model(args) => change_model(client, output, args).await,
+        BotsCommand::Change(args) => change(client, output, args).await,
         BotsCommand::Rename { bot, name } => {
             let before = client.bot_get(&bot).await?;
             let patch = BotPatch { name: Some(name), ..BotPatch::default() };
@@ -177,8 +198,8 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
 }
 
 async fn create(client: &Client, output: Output, args: CreateArgs) -> anyhow::Result<()> {
-    if args.model.is_none() && args.access.is_given() {
-        return Err(Failure::usage("A key or an address belongs to a model: give --model, too.").into());
+    if args.model.is_none() && (args.access.is_given() || args.price.is_given()) {
+        return Err(Failure::usage("A key, an address or a price belongs to a model: give --model, too.").into());
     }
     let model = match args.model.as_deref() {
         None | Some(DEMO) => None,
@@ -191,27 +212,50 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> anyhow::Re
                 model: Some(Some(model.to_owned())),
                 base_url: args.access.base_url.map(Some),
                 api_key: key.map(Some),
+                price: args.price.price(),
+                context_window: args.price.context_window(),
             })
         }
     };
+    let settings = args.settings.changes(None)?;
     let request = BotCreate {
         name: args.name,
         model,
         time_zone: args.time_zone,
         dm_scope: args.dm_scope,
-        queue_mode: args.queue_mode,
+        queue: settings.queue,
+        resets: settings.resets,
+        budget: settings.budget.flatten(),
+        turn_budget: settings.turn_budget.flatten(),
     };
     let bot = client.bot_create(&request).await?;
     output.show(&bot, || format!("{}\n\nTalk to it: lowtide chat {}", card(output, &bot), quoted(&bot.name)))
 }
 
+async fn change(client: &Client, output: Output, args: ChangeArgs) -> anyhow::Result<()> {
+    let before = client.bot_get(&args.bot).await?;
+    let model = args.price.is_given().then(|| ModelPatch {
+        price: args.price.price(),
+        context_window: args.price.context_window(),
+        ..ModelPatch::default()
+    });
+    let given = args.settings.changes(Some(&before))?;
+    let patch = BotPatch { model, time_zone: args.time_zone, dm_scope: args.dm_scope, ..given };
+    if patch == BotPatch::default() {
+        return Err(Failure::usage("Nothing to change. `lowtide bots change --help` lists what there is.").into());
+    }
+    let bot = client.bot_change(before.id, &patch).await?;
+    output.show(&bot, || card(output, &bot))
+}
+
 async fn change_model(client: &Client, output: Output, args: ModelArgs) -> anyhow::Result<()> {
     let before = client.bot_get(&args.bot).await?;
     let patch = if args.model == DEMO {
-        if args.access.is_given() {
-            return Err(Failure::usage("The demo needs no key and no address. Leave them out, or name a model.").into());
+        if args.access.is_given() || args.price.is_given() {
+            let message = "The demo needs no key, no address and no price. Leave them out, or name a model.";
+            return Err(Failure::usage(message).into());
         }
-        ModelPatch { model: Some(None), base_url: Some(None), api_key: Some(None) }
+        ModelPatch { model: Some(None), base_url: Some(None), api_key: Some(None), ..ModelPatch::default() }
     } else {
         let key = match args.access.api_key()? {
             Some(key) => Some(Some(key)),
@@ -219,7 +263,13 @@ async fn change_model(client: &Client, output: Output, args: ModelArgs) -> anyho
             None if before.model.has_api_key || args.access.base_url.is_some() => None,
             None => ask_key(&args.model, output)?.map(Some),
         };
-        ModelPatch { model: Some(Some(args.model)), base_url: args.access.base_url.map(Some), api_key: key }
+        ModelPatch {
+            model: Some(Some(args.model)),
+            base_url: args.access.base_url.map(Some),
+            api_key: key,
+            price: args.price.price(),
+            context_window: args.price.context_window(),
+        }
     };
     let bot = client.bot_change(before.id, &BotPatch { model: Some(patch), ..BotPatch::default() }).await?;
     output.show(&bot, || {
@@ -237,46 +287,6 @@ fn ask_key(model: &str, output: Output) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     ask_secret(&format!("API key for {model} (Enter for none): "))
-}
-
-fn card(output: Output, bot: &BotView) -> String {
-    let key = if bot.model.has_api_key { "stored, encrypted" } else { "none" };
-    let mut lines = vec![
-        ("name", bot.name.clone()),
-        ("id", bot.id.to_string()),
-        ("status", status(bot.status).to_owned()),
-        ("model", model(&bot.model)),
-    ];
-    if bot.model.model.is_some() {
-        lines.push(("api key", key.to_owned()));
-    }
-    lines.extend(bot.model.base_url.clone().map(|url| ("base url", url)));
-    lines.extend([
-        ("time zone", bot.time_zone.clone()),
-        ("queue mode", as_word(&bot.queue_mode)),
-        ("dm scope", as_word(&bot.dm_scope)),
-        ("made", ago(bot.created_at, Clock::system().now())),
-    ]);
-    fields(output.style, &lines)
-}
-
-fn status(status: BotStatus) -> &'static str {
-    match status {
-        BotStatus::Active => "active",
-        BotStatus::Paused => "paused",
-    }
-}
-
-fn model(model: &ModelView) -> String {
-    model.model.clone().unwrap_or_else(|| "built-in demo".to_owned())
-}
-
-/// A value as the API writes it.
-fn as_word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
 }
 
 /// What ends a pause.

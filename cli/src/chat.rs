@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use api::views::{BotView, EntryKind, EntryView};
 use domain::turn::NO_REPLY;
-use domain::{BotStatus, Channel, ToolOutcome};
+use domain::{BotStatus, Channel, ResetReason, StoppedBy, ToolOutcome};
 use rustyline::error::ReadlineError;
 use rustyline::history::{History, MemHistory};
 use rustyline::{Config, Editor};
@@ -95,6 +95,10 @@ async fn ask_once(
     }
     match answer.kind {
         EntryKind::Failed => Err(Failure::new(Exit::Failed, failed_text(style, &answer)).into()),
+        // Nobody will answer it, and a script should know.
+        EntryKind::Stopped | EntryKind::Dropped => {
+            Err(Failure::new(Exit::Failed, remark(&answer).map_or_else(String::new, |text| style.dim(text))).into())
+        }
         _ if output.json => Ok(()),
         _ if says_nothing(&answer.text) => {
             if style.is_terminal {
@@ -229,17 +233,46 @@ fn render(style: Style, name: &str, entry: &EntryView) -> String {
                 }
                 _ => PROMPT.to_owned(),
             };
-            lines.push(format!("{}{}", style.dim(who), style.shown(&entry.text)));
+            let text = style.shown(&entry.text);
+            let text = if entry.command { style.dim(text) } else { text.into_owned() };
+            lines.push(format!("{}{text}", style.dim(who)));
         }
-        EntryKind::Assistant if !says_nothing(&entry.text) => {
+        EntryKind::Assistant | EntryKind::Notice if !says_nothing(&entry.text) => {
             lines.push(format!("{} {}", style.bold(format!("{name} ›")), style.shown(&entry.text)));
         }
         EntryKind::Assistant if entry.is_final => lines.push(style.dim(format!("({name} has nothing to say.)"))),
         EntryKind::Failed => lines.push(failed_text(style, entry)),
-        EntryKind::Assistant | EntryKind::ToolResult => {}
+        EntryKind::Assistant | EntryKind::Notice | EntryKind::ToolResult => {}
+        EntryKind::Stopped | EntryKind::Reset | EntryKind::Compaction | EntryKind::Dropped => {
+            lines.extend(remark(entry).map(|text| style.dim(text)));
+        }
     }
     lines.extend(tool_lines(style, entry));
     lines.join("\n")
+}
+
+/// What became of a conversation, where nobody said anything.
+fn remark(entry: &EntryView) -> Option<String> {
+    let text = match entry.kind {
+        EntryKind::Stopped => match entry.stopped_by {
+            Some(StoppedBy::Message) => "(stopped for a newer message)",
+            _ => "(stopped)",
+        },
+        EntryKind::Reset => match entry.reset_reason {
+            Some(ResetReason::Daily) => "(a new day, a new conversation)",
+            Some(ResetReason::Idle) => "(a new conversation after a pause)",
+            _ => "(a new conversation)",
+        },
+        EntryKind::Compaction => "(what is above is kept as a summary from here on)",
+        EntryKind::Dropped => match entry.messages.len() {
+            1 => "(a message was left out: too many waited)",
+            count => return Some(format!("({count} messages were left out: too many waited)")),
+        },
+        EntryKind::User | EntryKind::Assistant | EntryKind::ToolResult | EntryKind::Failed | EntryKind::Notice => {
+            return None;
+        }
+    };
+    Some(text.to_owned())
 }
 
 /// What an entry says about tools: which are called, and which did not work.
@@ -253,7 +286,7 @@ fn tool_lines(style: Style, entry: &EntryView) -> Vec<String> {
             let tool = entry.tool.as_deref().unwrap_or("a tool");
             vec![line(format!("{tool} did not work: {}", entry.text))]
         }
-        EntryKind::User | EntryKind::ToolResult | EntryKind::Failed => vec![],
+        _ => vec![],
     }
 }
 
@@ -293,6 +326,31 @@ mod tests {
         assert_eq!(silent, "(tidy has nothing to say.)");
         let failed = rendered(json!({ "kind": "failed", "text": "I can't.", "detail": "HTTP 401", "final": true }));
         assert_eq!(failed, "I can't.\nWhy: HTTP 401");
+    }
+
+    #[test]
+    fn what_nobody_said_is_a_remark() {
+        assert_eq!(rendered(json!({ "kind": "user", "text": "/stop", "command": true })), "you › /stop");
+        assert_eq!(rendered(json!({ "kind": "notice", "text": "Stopped.", "final": true })), "tidy › Stopped.");
+        let remarks = [
+            (json!({ "kind": "stopped", "text": "", "final": true, "stopped_by": "person" }), "(stopped)"),
+            (json!({ "kind": "stopped", "text": "", "stopped_by": "message" }), "(stopped for a newer message)"),
+            (json!({ "kind": "reset", "text": "", "reset_reason": "new" }), "(a new conversation)"),
+            (json!({ "kind": "reset", "text": "", "reset_reason": "daily" }), "(a new day, a new conversation)"),
+            (json!({ "kind": "reset", "text": "", "reset_reason": "idle" }), "(a new conversation after a pause)"),
+            (json!({ "kind": "compaction", "text": "We met." }), "(what is above is kept as a summary from here on)"),
+            (
+                json!({ "kind": "dropped", "text": "", "messages": ["msg_1"] }),
+                "(a message was left out: too many waited)",
+            ),
+            (
+                json!({ "kind": "dropped", "text": "x", "messages": ["msg_1", "msg_2"] }),
+                "(2 messages were left out: too many waited)",
+            ),
+        ];
+        for (entry, expected) in remarks {
+            assert_eq!(rendered(entry), expected);
+        }
     }
 
     #[test]

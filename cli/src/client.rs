@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use api::views::{
-    BotCreate, BotPatch, BotView, ChatAccepted, ChatPage, ChatSend, DeadLetterView, FileView, Items, LinkCreate,
-    LinkView, PairingApprove, PairingApproved, PairingView, ProblemView,
+    AccountPatch, AccountView, BotCreate, BotPatch, BotView, ChatAccepted, ChatPage, ChatSend, DeadLetterView,
+    FileView, Items, LinkCreate, LinkView, NoticeView, PairingApprove, PairingApproved, PairingView, ProblemView,
+    UsageView,
 };
 use domain::{BotId, LinkId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -48,6 +49,26 @@ impl Client {
     /// The bot to talk to when none is named.
     pub(crate) fn default_bot(&self) -> Option<&str> {
         self.target.bot.as_deref()
+    }
+
+    pub(crate) async fn account_get(&self) -> Answer<AccountView> {
+        self.json(self.request(Method::GET, &["v1", "account"])).await
+    }
+
+    pub(crate) async fn account_change(&self, patch: &AccountPatch) -> Answer<AccountView> {
+        self.json(self.request(Method::PATCH, &["v1", "account"]).json(patch)).await
+    }
+
+    pub(crate) async fn usage(&self) -> Answer<Items<UsageView>> {
+        self.json(self.request(Method::GET, &["v1", "usage"])).await
+    }
+
+    pub(crate) async fn notice_list(&self) -> Answer<Items<NoticeView>> {
+        self.json(self.request(Method::GET, &["v1", "notices"])).await
+    }
+
+    pub(crate) async fn notice_delete(&self, about: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["v1", "notices", about])).await
     }
 
     pub(crate) async fn bot_list(&self) -> Answer<Items<BotView>> {

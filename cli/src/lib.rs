@@ -2,7 +2,10 @@
 
 pub mod dev;
 
+mod account;
 mod answer;
+mod bot_card;
+mod bot_settings;
 mod bots;
 mod chat;
 mod client;
@@ -11,6 +14,7 @@ mod dead_letters;
 mod failure;
 mod files;
 mod links;
+mod money;
 mod progress;
 mod prompt_history;
 mod table;
@@ -30,6 +34,7 @@ Examples:
   lowtide chat                                    talk to your bot
   lowtide chat tidy --message 'what time is it?'  one question, one answer
   lowtide bots model tidy openai/gpt-5.1          give it a real model; asks for the key
+  lowtide bots change tidy --budget 5             let it spend $5.00 a month
   lowtide links add telegram tidy                 put it on Telegram; asks for the token
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Lowtide cannot be reached, 4 no answer in time.";
@@ -63,6 +68,12 @@ enum Command {
     Links(links::LinksCommand),
     /// Read and write the files that say who a bot is and what it knows
     Files(files::FilesArgs),
+    /// Show your account, or change what all its bots together may spend
+    Account(account::AccountArgs),
+    /// See what your bots have spent on models
+    Usage,
+    /// See what you should know, such as a budget that is used up
+    Notices(account::NoticesArgs),
     /// See what failed for good; replay or discard it
     #[command(subcommand, visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -102,6 +113,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bots(command) => bots::run(&client, output, command).await,
         Command::Links(command) => links::run(&client, output, command).await,
         Command::Files(args) => files::run(&client, output, args).await,
+        Command::Account(args) => account::account(&client, output, args).await,
+        Command::Usage => account::usage(&client, output).await,
+        Command::Notices(args) => account::notices(&client, output, args).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
     }
 }

@@ -98,7 +98,9 @@ async fn account(environment: &Environment, dir: &Path) -> anyhow::Result<Accoun
     };
     let account = environment.store.account(id);
     if account.account_get().await?.is_none() {
-        account.account_put(&Account { id, name: "me".to_owned(), created_at: now }).await?;
+        account
+            .account_put(&Account { id, name: "me".to_owned(), budget: Default::default(), created_at: now })
+            .await?;
     }
     Ok(id)
 }
@@ -114,7 +116,10 @@ async fn first_bot(environment: &Environment, account: AccountId) -> anyhow::Res
         model: ModelSettings::default(),
         time_zone: local_time_zone(),
         dm_scope: SessionScope::default(),
-        queue_mode: domain::turn::QueueMode::default(),
+        queue: Default::default(),
+        resets: Default::default(),
+        budget: Default::default(),
+        turn_budget: None,
         created_at: now,
         updated_at: now,
         version: 1,

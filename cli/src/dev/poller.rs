@@ -1,9 +1,10 @@
 //! Stands in for Lambda's poller: receives batches, hands them to a handler, deletes what was done.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use queues::{Queue, Queues, Received};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const BATCH: i32 = 10;

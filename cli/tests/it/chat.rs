@@ -94,3 +94,37 @@ async fn an_interactive_chat_shows_the_past_and_the_answer() {
                     tidy › for somebody else\n  ↳ current_time {\"zone\":\"UTC\"}\ntidy › You said **hello**.\n";
     assert_eq!(run.stdout, expected);
 }
+
+#[tokio::test]
+async fn commands_go_to_the_bot_and_its_own_words_are_a_reply() {
+    let api = FakeApi::start(&["curt"]).await;
+    api.write_client_json("curt");
+    for command in ["/stop", "/new", "/reset", "/compact the plan", "/queue collect"] {
+        let run = api.run(&["chat", "--message", command]).await;
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "Done.\n", ""), "{command}");
+    }
+    let request = "POST /v1/bots/bot_00000000000000000000000001/chat";
+    let sent: Vec<Value> = api.bodies(request).into_iter().map(|body| body["text"].clone()).collect();
+    assert_eq!(sent, ["/stop", "/new", "/reset", "/compact the plan", "/queue collect"]);
+
+    let run = api.run_with(&["chat"], &[], "/reset\n/quit\n").await;
+    let said = run.stdout.lines().skip(4).collect::<Vec<_>>();
+    let expected = ["(a new conversation)", "(what is above is kept as a summary from here on)", "curt › Done."];
+    assert_eq!((run.code, said.as_slice()), (0, expected.as_slice()), "{run:?}");
+    assert_eq!(api.bodies(request).len(), 6);
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_will_answer_is_not_waited_for() {
+    let api = FakeApi::start(&["stopped", "full"]).await;
+    for (bot, told) in [("stopped", "(stopped)\n"), ("full", "(2 messages were left out: too many waited)\n")] {
+        let run = api.run(&["chat", bot, "--message", "hello"]).await;
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (1, "", told), "{bot}");
+        let json = api.run(&["chat", bot, "--json", "--message", "hello"]).await;
+        let entry: Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!((json.code, &entry["final"]), (1, &Value::from(true)), "{bot}");
+        api.write_client_json(bot);
+        let chat = api.run_with(&["chat"], &[], "hello\n/quit\n").await;
+        assert_eq!((chat.code, chat.stdout.lines().last()), (0, Some(told.trim_end())), "{chat:?}");
+    }
+}

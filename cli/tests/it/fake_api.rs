@@ -1,7 +1,8 @@
 //! A stand-in for the API, with bots whose names say how they answer.
 //!
 //! `tidy` calls a tool and answers, `broken` fails, `silent` never answers, `shaky` refuses each kind of
-//! request once before it answers. Every request must carry the key.
+//! request once before it answers. `curt` obeys commands and answers no more than that, `stopped` is stopped at each
+//! message, `full` leaves each message out. Every request must carry the key.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 const KEY: &str = "lt_test";
 const TURN: &str = "turn_00000000000000000000000001";
+const ACCOUNT: &str = "acct_00000000000000000000000001";
 const LINK: &str = "link_00000000000000000000000001";
 
 #[derive(Clone, Default)]
@@ -51,6 +53,10 @@ impl FakeApi {
             .route("/v1/bots/{bot}/chat", post(chat_send).get(chat_read))
             .route("/v1/bots/{bot}/links", post(link_create))
             .route("/v1/dead-letters", get(dead_letters))
+            .route("/v1/account", any(account))
+            .route("/v1/usage", get(usage))
+            .route("/v1/notices", get(notices))
+            .route("/v1/notices/{about}", any(StatusCode::NO_CONTENT))
             .route("/v1/bots/{bot}/files/{name}", any(file))
             .layer(middleware::from_fn_with_state(fake.clone(), record))
             .with_state(fake.clone());
@@ -107,8 +113,9 @@ impl Run {
 fn bot(name: &str, number: u8) -> Value {
     json!({
         "id": format!("bot_0000000000000000000000000{number}"), "name": name, "status": "active", "agent": "main",
-        "model": { "model": null, "base_url": null, "has_api_key": false }, "time_zone": "UTC", "dm_scope": "main",
-        "queue_mode": "steer", "created_at": 0, "updated_at": 0, "version": 1
+        "model": { "model": null, "base_url": null, "has_api_key": false, "price": null, "context_window": null }, "time_zone": "UTC", "dm_scope": "main",
+        "queue": { "mode": "steer", "debounce_ms": 500, "cap": 20, "drop": "summarize" },
+        "resets": { "reset": { "mode": "none" }, "reset_by_type": {} }, "budget": null, "turn_budget": null, "created_at": 0, "updated_at": 0, "version": 1
     })
 }
 
@@ -142,9 +149,48 @@ async fn bot_list(State(fake): State<Fake>) -> Json<Value> {
 async fn bot_one(State(fake): State<Fake>, method: Method, Path(named): Path<String>) -> Response {
     match find(&fake, &named) {
         Some(_) if method == Method::DELETE => StatusCode::NO_CONTENT.into_response(),
-        Some(bot) => Json(bot).into_response(),
+        Some(bot) => Json(patched(&fake, bot)).into_response(),
         None => problem(StatusCode::NOT_FOUND, "There is no such bot. GET /v1/bots lists yours."),
     }
+}
+
+/// The bot with what the last request changed, as far as its fields are whole.
+fn patched(fake: &Fake, mut bot: Value) -> Value {
+    let state = fake.state.lock().unwrap();
+    for name in ["budget", "turn_budget", "resets", "time_zone"] {
+        if let Some(value) = state.requests.last().and_then(|(_, body)| body.get(name)) {
+            bot[name] = value.clone();
+        }
+    }
+    bot
+}
+
+async fn account(State(fake): State<Fake>) -> Json<Value> {
+    let state = fake.state.lock().unwrap();
+    let budgets = state.requests.iter().rev().filter(|(request, _)| request == "PATCH /v1/account");
+    let budget = budgets.map(|(_, body)| body["budget"].clone()).next().unwrap_or_default();
+    Json(json!({ "id": ACCOUNT, "name": "Ada", "budget": budget }))
+}
+
+async fn usage() -> Json<Value> {
+    let monthly = json!({ "period": "month", "micros": 20_000_000 });
+    let account = json!({
+        "scope": "account", "name": "Ada", "period": "2026-11", "micros": 1_504_200, "turns": 12, "budget": monthly
+    });
+    let bot = json!({
+        "scope": "bot", "bot": "bot_00000000000000000000000001", "name": "tidy", "period": "2026-11-22", "micros": 4_200,
+        "turns": 1
+    });
+    Json(json!({ "items": [account, bot] }))
+}
+
+async fn notices(State(fake): State<Fake>) -> Json<Value> {
+    let state = fake.state.lock().unwrap();
+    let is_gone = |about: &str| state.requests.iter().any(|(request, _)| request.ends_with(&format!("/{about}")));
+    let notice = |about: &str| json!({ "about": about, "text": format!("{about}\nis used up."), "at": 0 });
+    let items: Vec<Value> =
+        ["budget.new", "budget.old"].into_iter().filter(|about| !is_gone(about)).map(notice).collect();
+    Json(json!({ "items": items }))
 }
 
 /// Refuses the first request of each method to `shaky`.
@@ -195,6 +241,15 @@ async fn chat_read(State(fake): State<Fake>, Path(named): Path<String>, Query(re
         "silent" => log.truncate(2),
         "broken" => {
             log.push(with(entry(4, "failed", "I can't answer."), json!({ "final": true, "detail": "HTTP 401" })))
+        }
+        "curt" => log.extend([
+            with(entry(4, "reset", ""), json!({ "reset_reason": "new" })),
+            with(entry(5, "compaction", "We met."), json!({ "cost": 77 })),
+            with(entry(6, "notice", "Done."), json!({ "final": true })),
+        ]),
+        "stopped" => log.push(with(entry(4, "stopped", ""), json!({ "final": true, "stopped_by": "person" }))),
+        "full" => {
+            log[3] = with(entry(3, "dropped", ""), json!({ "final": true, "messages": ["msg_mine", "msg_other"] }));
         }
         _ => log.extend([
             with(entry(4, "assistant", ""), json!({ "tool_calls": [call] })),

@@ -5,15 +5,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::account::bot_name;
-use domain::{Bot, BotId, BotStatus};
+use domain::{Bot, BotId, BotStatus, QueueSettings};
 use runtime::Environment;
 
 use crate::auth::Caller;
+use crate::budgets;
 use crate::extract::{JsonBody, Segments, check_if_match, etag};
 use crate::model_settings;
 use crate::problem::Problem;
 use crate::registration;
-use crate::views::{BotCreate, BotPatch, BotView, Items, ModelView};
+use crate::views::{BotCreate, BotPatch, BotView, Items, ModelView, QueuePatch};
 
 /// The agent id in the session keys of a bot that is made here.
 const AGENT: &str = "main";
@@ -63,7 +64,10 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         model: Default::default(),
         time_zone: DEFAULT_TIME_ZONE.to_owned(),
         dm_scope: Default::default(),
-        queue_mode: Default::default(),
+        queue: Default::default(),
+        resets: Default::default(),
+        budget: Default::default(),
+        turn_budget: None,
         created_at: now,
         updated_at: now,
         version: 1,
@@ -73,7 +77,10 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         model: request.model,
         time_zone: request.time_zone,
         dm_scope: request.dm_scope,
-        queue_mode: request.queue_mode,
+        queue: request.queue,
+        resets: request.resets,
+        budget: Some(request.budget),
+        turn_budget: Some(request.turn_budget),
     };
     apply(environment, &mut bot, fields).await?;
     Ok(bot)
@@ -171,6 +178,7 @@ pub(crate) async fn find(environment: &Environment, caller: Caller, id_or_name: 
 }
 
 async fn apply(environment: &Environment, bot: &mut Bot, patch: BotPatch) -> Result<(), Problem> {
+    let touches_money = patch.model.is_some() || patch.budget.is_some() || patch.turn_budget.is_some();
     if let Some(name) = patch.name {
         bot.name = bot_name(&name).map_err(|error| Problem::bad_request(format!("name: {error}.")))?;
     }
@@ -181,8 +189,32 @@ async fn apply(environment: &Environment, bot: &mut Bot, patch: BotPatch) -> Res
         model_settings::apply(environment, bot, model).await?;
     }
     bot.dm_scope = patch.dm_scope.unwrap_or(bot.dm_scope);
-    bot.queue_mode = patch.queue_mode.unwrap_or(bot.queue_mode);
-    Ok(())
+    if let Some(patch) = patch.queue {
+        bot.queue = queue(bot.queue, patch)?;
+    }
+    if let Some(resets) = patch.resets {
+        resets.check().map_err(|error| Problem::bad_request(format!("resets: {error}.")))?;
+        bot.resets = resets;
+    }
+    if let Some(budget) = patch.budget {
+        bot.budget = budgets::asked(budget);
+    }
+    if let Some(micros) = patch.turn_budget {
+        bot.turn_budget = budgets::turn_budget(micros)?;
+    }
+    // What was allowed before does not keep a bot from getting another name.
+    if touches_money { budgets::check_bot(environment, bot).await } else { Ok(()) }
+}
+
+fn queue(settings: QueueSettings, patch: QueuePatch) -> Result<QueueSettings, Problem> {
+    let settings = QueueSettings {
+        mode: patch.mode.unwrap_or(settings.mode),
+        debounce_ms: patch.debounce_ms.unwrap_or(settings.debounce_ms),
+        cap: patch.cap.unwrap_or(settings.cap),
+        drop: patch.drop.unwrap_or(settings.drop),
+    };
+    settings.check().map_err(|error| Problem::bad_request(format!("queue: {error}.")))?;
+    Ok(settings)
 }
 
 fn time_zone(text: &str) -> Result<String, Problem> {
@@ -219,10 +251,15 @@ fn view(bot: &Bot) -> BotView {
             model: bot.model.model.clone(),
             base_url: bot.model.base_url.clone(),
             has_api_key: bot.model.api_key.is_some(),
+            price: bot.model.price,
+            context_window: bot.model.context_window,
         },
         time_zone: bot.time_zone.clone(),
         dm_scope: bot.dm_scope,
-        queue_mode: bot.queue_mode,
+        queue: bot.queue,
+        resets: bot.resets,
+        budget: budgets::shown(bot.budget),
+        turn_budget: bot.turn_budget,
         created_at: bot.created_at,
         updated_at: bot.updated_at,
         version: bot.version,

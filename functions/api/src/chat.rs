@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use channels::webchat;
-use domain::{Bot, BotStatus, Channel, Entry, EntryBody, Inbound, LinkId, Sender, SessionKey, Task, Timestamp};
+use domain::{Bot, BotStatus, Channel, Control, Inbound, LinkId, Sender, SessionKey, Timestamp, command};
 use runtime::Environment;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -15,9 +15,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::auth::Caller;
 use crate::bots;
+use crate::entries::entry_view;
 use crate::extract::{JsonBody, Parameters, Segments};
 use crate::problem::Problem;
-use crate::views::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, Items, SessionView, ToolCallView};
+use crate::views::{ChatAccepted, ChatPage, ChatSend};
 
 /// The conversation that is the bot's main session.
 const MAIN: &str = "main";
@@ -60,9 +61,9 @@ pub(crate) async fn send(
     let id = request.id.unwrap_or_else(|| format!("{:032x}", environment.entropy.next_u128()));
     let inbound = inbound(&bot, sender, request.conversation.as_deref(), &id, &request.text, environment.clock.now())?;
     // Read before the message is queued, so that nothing that comes of it lies before `next`.
-    let next = account.session_read_last(bot.id, &inbound.session, 1).await?.next;
+    let next = account.session_head(bot.id, &inbound.session).await?.map_or(0, |head| head.next_seq);
     let accepted = ChatAccepted { message: inbound.message.clone(), session: inbound.session.clone(), next };
-    environment.queues.send(&Task::Message(Box::new(inbound))).await?;
+    environment.take_in(&bot, inbound).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
@@ -78,7 +79,9 @@ fn inbound(
     let received = webchat::received(&conversation, &sender, id, text, now);
     let received = received.map_err(|error| Problem::bad_request(format!("Not sent: {error}.")))?;
     let session = session(bot, &conversation)?;
-    Ok(received.into_inbound(bot, webchat_link(bot), Channel::WebChat, session, now))
+    let mut inbound = received.into_inbound(bot, webchat_link(bot), Channel::WebChat, session, now);
+    inbound.control = command::parse(text, None).as_ref().and_then(Control::of);
+    Ok(inbound)
 }
 
 /// The session of a conversation, whose name does not depend on case.
@@ -131,7 +134,8 @@ pub(crate) async fn read(
             read_after(&environment, &bot, &session, after, limit, wait).await?
         }
     };
-    let busy = is_busy(&environment, &bot, &session).await?;
+    let head = environment.store.account(bot.account).session_head(bot.id, &session).await?;
+    let busy = head.is_some_and(|head| head.turn.is_some());
     Ok(Json(ChatPage { session, items: page.entries.into_iter().map(entry_view).collect(), next: page.next, busy }))
 }
 
@@ -166,82 +170,4 @@ async fn read_after(
         }
         sleep(POLL).await;
     }
-}
-
-/// Whether a turn has committed something and has not ended: the log then ends with something that is
-/// not final.
-async fn is_busy(environment: &Environment, bot: &Bot, session: &SessionKey) -> Result<bool, Problem> {
-    let account = environment.store.account(bot.account);
-    let end = account.session_read_last(bot.id, session, 1).await?;
-    Ok(end.entries.last().is_some_and(|entry| !is_final(entry)))
-}
-
-fn is_final(entry: &Entry) -> bool {
-    match &entry.body {
-        EntryBody::Assistant(answer) => answer.tool_calls.is_empty(),
-        EntryBody::Failed { .. } => true,
-        EntryBody::User(_) | EntryBody::ToolResult(_) => false,
-    }
-}
-
-fn entry_view(entry: Entry) -> EntryView {
-    let is_final = is_final(&entry);
-    let mut view = EntryView {
-        seq: entry.seq,
-        at: entry.at,
-        turn: entry.turn,
-        kind: EntryKind::User,
-        text: String::new(),
-        message: None,
-        channel: None,
-        sender: None,
-        tool_calls: vec![],
-        tool: None,
-        outcome: None,
-        model: None,
-        usage: None,
-        detail: None,
-        is_final,
-    };
-    match entry.body {
-        EntryBody::User(user) => {
-            view.text = user.text;
-            view.message = Some(user.message);
-            view.channel = Some(user.channel);
-            view.sender = Some(user.sender);
-        }
-        EntryBody::Assistant(answer) => {
-            view.kind = EntryKind::Assistant;
-            view.text = answer.text;
-            let call = |call: domain::ToolCall| ToolCallView { name: call.name, arguments: call.arguments };
-            view.tool_calls = answer.tool_calls.into_iter().map(call).collect();
-            view.model = Some(answer.model);
-            view.usage = Some(answer.usage);
-        }
-        EntryBody::ToolResult(result) => {
-            view.kind = EntryKind::ToolResult;
-            view.text = result.text;
-            view.tool = Some(result.name);
-            view.outcome = Some(result.outcome);
-        }
-        EntryBody::Failed { text, detail } => {
-            view.kind = EntryKind::Failed;
-            view.text = text;
-            view.detail = Some(detail);
-        }
-    }
-    view
-}
-
-/// `GET /v1/bots/{bot}/sessions`
-pub(crate) async fn sessions(
-    State(environment): State<Environment>,
-    caller: Caller,
-    Segments(bot): Segments<String>,
-) -> Result<Json<Items<SessionView>>, Problem> {
-    let bot = bots::find(&environment, caller, &bot).await?;
-    let sessions = environment.store.account(caller.account).session_list(bot.id).await?;
-    let view =
-        |summary: store::SessionSummary| SessionView { session: summary.session, created_at: summary.created_at };
-    Ok(Json(Items { items: sessions.into_iter().map(view).collect() }))
 }

@@ -3,12 +3,16 @@
 //! | route | methods |
 //! | --- | --- |
 //! | `/health` | `GET`, without a key |
-//! | `/v1/account` | `GET` |
+//! | `/v1/account` | `GET`, `PATCH` |
+//! | `/v1/usage` | `GET` |
+//! | `/v1/notices` | `GET` |
+//! | `/v1/notices/{about}` | `DELETE` |
 //! | `/v1/bots` | `GET`, `POST` |
 //! | `/v1/bots/{bot}` | `GET`, `PATCH`, `DELETE` |
 //! | `/v1/bots/{bot}/pause`, `…/resume` | `POST` |
 //! | `/v1/bots/{bot}/chat` | `GET`, `POST` |
 //! | `/v1/bots/{bot}/sessions` | `GET` |
+//! | `/v1/bots/{bot}/sessions/{session}` | `GET` |
 //! | `/v1/bots/{bot}/files` | `GET` |
 //! | `/v1/bots/{bot}/files/{name}` | `GET`, `PUT` |
 //! | `/v1/bots/{bot}/links` | `GET`, `POST` |
@@ -23,31 +27,35 @@
 //! `{bot}` is a bot's id or its name. Everything under `/v1` needs `Authorization: Bearer lt_…`, and
 //! reaches the state of that key's account and no other. Every error is a [`views::ProblemView`].
 
+mod account;
 mod auth;
 mod bots;
+mod budgets;
 mod chat;
 mod dead_letters;
+mod entries;
 mod extract;
 mod files;
 mod links;
 mod model_settings;
+mod notices;
 mod pairings;
 mod problem;
 mod registration;
+mod sessions;
 pub mod views;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use runtime::Environment;
 
 pub use chat::webchat_link;
 pub use dead_letters::drain_dead_letters;
 
-use auth::Caller;
 use problem::Problem;
-use views::{AccountView, Health};
+use views::Health;
 
 /// The longest body of a request, in bytes. Workspace files have the same bound.
 pub const MAX_BODY: usize = 256 * 1024;
@@ -65,14 +73,18 @@ pub fn router(environment: Environment) -> Router {
         .route("/pause", post(bots::pause))
         .route("/resume", post(bots::resume))
         .route("/chat", get(chat::read).post(chat::send))
-        .route("/sessions", get(chat::sessions))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{session}", get(sessions::show))
         .route("/files", get(files::list))
         .route("/files/{name}", get(files::read).put(files::write))
         .route("/links", get(links::list).post(links::create))
         .nest("/links/{link}", link);
     Router::new()
         .route("/health", get(health))
-        .route("/v1/account", get(account))
+        .route("/v1/account", get(account::show).patch(account::change))
+        .route("/v1/usage", get(budgets::usage))
+        .route("/v1/notices", get(notices::list))
+        .route("/v1/notices/{about}", delete(notices::delete))
         .route("/v1/bots", get(bots::list).post(bots::create))
         .nest("/v1/bots/{bot}", bot)
         .route("/v1/dead-letters", get(dead_letters::list))
@@ -89,16 +101,11 @@ async fn health() -> Json<Health> {
     Json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
 }
 
-async fn account(State(environment): State<Environment>, caller: Caller) -> Result<Json<AccountView>, Problem> {
-    let account = environment.store.account(caller.account).account_get().await?;
-    let account = account
-        .ok_or_else(|| Problem::not_found("The account of this key no longer exists. Use a key of another account."))?;
-    Ok(Json(AccountView { id: account.id, name: account.name }))
-}
-
 async fn unknown_route(method: Method, uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    Problem::not_found(format!("There is no route {method} {path}. The routes begin with /v1/bots, /v1/dead-letters."))
+    Problem::not_found(format!(
+        "There is no route {method} {path}. The routes begin with /v1/account, /v1/bots, /v1/usage, /v1/notices, /v1/dead-letters."
+    ))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

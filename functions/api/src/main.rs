@@ -1,7 +1,7 @@
 //! Serves the HTTP API for accounts, bots, links and dead letters.
 //!
 //! Trigger:  HTTP, `/health` and `/v1/…` with an API key
-//! Writes:   bots, links, pairings, workspace files, dead letters
+//! Writes:   the account's budget, bots, links, pairings, workspace files, dead letters; stops in sessions' heads
 //! Emits:    `turns.fifo`, grouped by session, for web chat and replays; `outbound.fifo` for greetings and replays
 //! Failure:  `application/problem+json` that says what to do; 503 where the same request may be sent again
 

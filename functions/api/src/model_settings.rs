@@ -1,6 +1,8 @@
 //! A bot's model: checks what the owner asks for, and seals the provider's key.
 
-use domain::{Bot, ModelSettings};
+use std::ops::RangeInclusive;
+
+use domain::{Bot, ModelSettings, Price};
 use runtime::Environment;
 use store::SecretContext;
 use url::Url;
@@ -14,18 +16,26 @@ const MAX_MODEL: usize = 200;
 const MAX_BASE_URL: usize = 1000;
 /// In bytes.
 const MAX_API_KEY: usize = 4096;
+/// In micro-dollars per million tokens: $10,000.
+const MAX_PRICE: u64 = 10_000_000_000;
+/// In tokens. In a smaller window the prompt alone leaves no room to talk.
+const CONTEXT_WINDOWS: RangeInclusive<u64> = 4_000..=100_000_000;
 
 /// Changes a bot's model settings as `patch` says. Without a model the bot goes back to the built-in
 /// demo, and what belonged to the model goes with it.
 pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: ModelPatch) -> Result<(), Problem> {
     let before = bot.model.clone();
-    let gives_details = matches!(patch.base_url, Some(Some(_))) || matches!(patch.api_key, Some(Some(_)));
+    let gives_details = matches!(patch.base_url, Some(Some(_)))
+        || matches!(patch.api_key, Some(Some(_)))
+        || matches!(patch.price, Some(Some(_)))
+        || matches!(patch.context_window, Some(Some(_)));
     let names_key = patch.api_key.is_some();
     let model = changed(patch.model, before.model.clone(), model_name)?;
     let Some(model) = model else {
         if gives_details {
             return Err(Problem::unprocessable(
-                "model.base_url and model.api_key belong to a model: give model.model too, such as openai/gpt-5.1.",
+                "model.base_url, api_key, price and context_window belong to a model: give model.model too, such as \
+                 openai/gpt-5.1.",
             ));
         }
         bot.model = ModelSettings::default();
@@ -40,7 +50,13 @@ pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: Model
             Some(environment.store.keyring().seal(context, api_key(&key)?).await?)
         }
     };
-    let after = ModelSettings { model: Some(model), base_url, api_key };
+    // What was said of one model does not hold for another.
+    let is_same = before.model.as_ref() == Some(&model);
+    let price = patch.price.unwrap_or(before.price.filter(|_| is_same));
+    let context_window = patch.context_window.unwrap_or(before.context_window.filter(|_| is_same));
+    check_price(price)?;
+    check_context_window(context_window)?;
+    let after = ModelSettings { model: Some(model), base_url, api_key, price, context_window };
     // Otherwise who may change a bot could have its key sent wherever they like, and read it there.
     if before.api_key.is_some() && !names_key && destination(&before) != destination(&after) {
         return Err(Problem::unprocessable(
@@ -101,6 +117,27 @@ fn base_url(text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+fn check_price(price: Option<Price>) -> Result<(), Problem> {
+    let Some(Price { input, output, cached }) = price else { return Ok(()) };
+    if [input, output, cached.unwrap_or(0)].iter().all(|price| *price <= MAX_PRICE) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(format!(
+        "model.price: a price is in micro-dollars per million tokens, {MAX_PRICE} at most; $1.25 per million tokens is \
+         1250000."
+    )))
+}
+
+fn check_context_window(tokens: Option<u64>) -> Result<(), Problem> {
+    if tokens.is_none_or(|tokens| CONTEXT_WINDOWS.contains(&tokens)) {
+        return Ok(());
+    }
+    let (least, most) = (CONTEXT_WINDOWS.start(), CONTEXT_WINDOWS.end());
+    let detail =
+        format!("model.context_window: give {least} to {most} tokens, or null for what is known of the model.");
+    Err(Problem::bad_request(detail))
+}
+
 /// The key as it is sent in a header.
 fn api_key(text: &str) -> Result<&str, Problem> {
     let text = text.trim();
@@ -132,7 +169,7 @@ mod tests {
         let settings = |model: &str, base: Option<&str>| ModelSettings {
             model: Some(model.to_owned()),
             base_url: base.map(str::to_owned),
-            api_key: None,
+            ..ModelSettings::default()
         };
         assert_eq!(destination(&settings("openai/a", None)), destination(&settings("b", None)));
         assert_ne!(destination(&settings("openai/a", None)), destination(&settings("groq/a", None)));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use queues::QueueError;
+use runtime::DoorError;
 use store::StoreError;
 
 use crate::views::ProblemView;
@@ -84,6 +85,9 @@ impl From<StoreError> for Problem {
                 Problem::conflict(format!("Not done: {what}. Read it again and decide anew."))
             }
             StoreError::AlreadyTaken(_) => Problem::conflict("Not done: it was done before. Read it again."),
+            StoreError::OverBudget(scope) => Problem::conflict(format!(
+                "Not done: the {scope}'s budget is used up. Raise it, or wait for its next period."
+            )),
             StoreError::Corrupt(detail) => {
                 tracing::error!("A record cannot be read: {detail}");
                 let detail = "A stored record cannot be read. Repeating the request does not help; the log says which.";
@@ -109,5 +113,14 @@ impl From<QueueError> for Problem {
              before is not queued twice.",
             RETRY_AFTER,
         )
+    }
+}
+
+impl From<DoorError> for Problem {
+    fn from(error: DoorError) -> Problem {
+        match error {
+            DoorError::Store(error) => error.into(),
+            DoorError::Queue(error) => error.into(),
+        }
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! Points in time are milliseconds since the Unix epoch. Secrets go in and never come out.
 
-use domain::turn::QueueMode;
+mod bots;
+mod chat;
+
 use domain::{
-    AccessPolicy, AccountId, BotId, BotStatus, Channel, DeadLetterId, LinkId, LinkStatus, MessageId, Sender,
-    SessionKey, SessionScope, Task, Timestamp, ToolOutcome, TurnId, Usage,
+    AccessPolicy, AccountId, BotId, Budget, BudgetScope, Channel, DeadLetterId, LinkId, LinkStatus, Sender, Task,
+    Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use store::DeadLetterStatus;
+
+pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
+pub use chat::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,86 +46,54 @@ pub struct Items<T> {
 pub struct AccountView {
     pub id: AccountId,
     pub name: String,
+    /// What all bots together may spend; `null` is no limit.
+    pub budget: Option<Budget>,
 }
 
-/// A bot. Its version is the `ETag` of the answer.
+/// `PATCH /v1/account`: what is left out stays as it is.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountPatch {
+    /// The whole budget; `null`, or one without limits, removes it.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Option<Budget>>,
+}
+
+/// One line of `GET /v1/usage`: what the account, or one of its bots, spent in the current period of its budget, or
+/// in this month if it has none.
+///
+/// Only the turns of metered bots are counted: bots with a budget of their own or of their account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BotView {
-    pub id: BotId,
+pub struct UsageView {
+    /// `account` or `bot`.
+    pub scope: BudgetScope,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<BotId>,
+    /// The bot's name, or the account's.
     pub name: String,
-    pub status: BotStatus,
-    /// The agent id in session keys.
-    pub agent: String,
-    pub model: ModelView,
-    /// IANA name.
-    pub time_zone: String,
-    pub dm_scope: SessionScope,
-    pub queue_mode: QueueMode,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    /// What `If-Match` compares.
-    pub version: u64,
+    /// A month, `2026-11`, or a day, `2026-11-22`; both are UTC's.
+    pub period: String,
+    /// Micro-dollars, with what is set aside for model calls under way.
+    pub micros: u64,
+    /// Turns that called a model.
+    pub turns: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
-/// Which model a bot uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelView {
-    /// `provider/model`; `null` is the built-in demo.
-    pub model: Option<String>,
-    /// `null`: the provider's own.
-    pub base_url: Option<String>,
-    pub has_api_key: bool,
-}
-
-/// `POST /v1/bots`
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BotCreate {
-    pub name: String,
+/// One line of `GET /v1/notices`: what happened that the owner should know. Newest first; kept for 90 days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeView {
+    /// What it is about: names the notice in `DELETE /v1/notices/{about}`.
+    pub about: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelPatch>,
-    /// IANA name; UTC unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dm_scope: Option<SessionScope>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_mode: Option<QueueMode>,
-}
-
-/// `PATCH /v1/bots/{bot}`: what is left out stays as it is.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BotPatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelPatch>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dm_scope: Option<SessionScope>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_mode: Option<QueueMode>,
-}
-
-/// Changes to a bot's model. Outer `None`: leave it; inner `None` (`null` in JSON): clear it.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelPatch {
-    /// `provider/model`
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    pub model: Option<Option<String>>,
-    /// Base URL of an OpenAI-compatible API, up to and including `/v1`.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<Option<String>>,
-    /// The provider's key.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<Option<String>>,
+    pub bot: Option<BotId>,
+    pub text: String,
+    pub at: Timestamp,
 }
 
 /// Tells `null` from what is left out.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -199,105 +172,6 @@ pub struct PairingApproved {
     pub sender: Sender,
     /// Whether a greeting is on its way to them.
     pub greeted: bool,
-}
-
-/// `POST /v1/bots/{bot}/chat`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChatSend {
-    pub text: String,
-    /// A conversation of its own; left out: the bot's main session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conversation: Option<String>,
-    /// Names the message within its conversation: the same id again is the same message again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-/// The message is queued, and is answered in the log of `session`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatAccepted {
-    pub message: MessageId,
-    pub session: SessionKey,
-    /// `after` for the first `GET …/chat`: everything that comes of the message is from here on, unless it
-    /// was sent before with the same id.
-    pub next: u64,
-}
-
-/// `GET /v1/bots/{bot}/chat`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChatPage {
-    pub session: SessionKey,
-    /// Oldest first.
-    pub items: Vec<EntryView>,
-    /// `after` for the next request.
-    pub next: u64,
-    /// A turn has begun and has not ended. A message that was just queued does not show yet.
-    pub busy: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    User,
-    Assistant,
-    ToolResult,
-    Failed,
-}
-
-/// One line of a session's log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EntryView {
-    pub seq: u64,
-    pub at: Timestamp,
-    pub turn: TurnId,
-    pub kind: EntryKind,
-    /// What was said; of a tool, what the model reads.
-    pub text: String,
-    /// `user`: the message that this is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<MessageId>,
-    /// `user`: where it came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<Channel>,
-    /// `user`: who wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sender: Option<Sender>,
-    /// `assistant`: what it wants to have run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCallView>,
-    /// `tool_result`: the tool's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
-    /// `tool_result`: how it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<ToolOutcome>,
-    /// `assistant`: `provider/model` that answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// `assistant`: tokens of this call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-    /// `failed`: why, for the owner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// The turn ends with this: an answer without tool calls, or a failure.
-    #[serde(rename = "final")]
-    pub is_final: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolCallView {
-    pub name: String,
-    /// JSON as the model wrote it; may be malformed.
-    pub arguments: String,
-}
-
-/// One line of `GET /v1/bots/{bot}/sessions`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionView {
-    pub session: SessionKey,
-    pub created_at: Timestamp,
 }
 
 /// One line of `GET /v1/bots/{bot}/files`

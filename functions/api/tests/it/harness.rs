@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::routing::post;
 use axum::{Json, Router};
-use domain::{Account, AccountId, KeyId, Task, Timestamp};
+use domain::{Account, AccountId, Budget, KeyId, Task, Timestamp};
 use embedded::Embedded;
 use queues::{Queue, Queues};
 use runtime::{AwsClients, Clock, Entropy, Environment, LocalEndpoints, Settings, http_client, install_crypto};
@@ -170,7 +170,10 @@ async fn new_account(environment: &Environment, name: &str) -> (AccountId, Strin
     let id = AccountId::from_parts(now, environment.entropy.next_u128());
     let key = environment.entropy.secret("lt_");
     let account = environment.store.account(id);
-    account.account_put(&Account { id, name: name.to_owned(), created_at: now }).await.unwrap();
+    account
+        .account_put(&Account { id, name: name.to_owned(), budget: Budget::default(), created_at: now })
+        .await
+        .unwrap();
     account.api_key_create(KeyId::from_parts(now, environment.entropy.next_u128()), "test", &key, now).await.unwrap();
     (id, key)
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail the test, as tests themselves do")]
 
+mod account;
 mod bots;
+mod budgets;
 mod chat;
 mod dead_letters;
 mod errors;
