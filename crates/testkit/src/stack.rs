@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use domain::turn::QueueMode;
 use domain::{
     AccessPolicy, Account, AccountId, Bot, BotId, BotStatus, Channel, Link, LinkId, LinkStatus, ModelSettings,
     SessionScope,
@@ -19,6 +18,57 @@ use crate::kms::{FakeKms, KEY_ARN};
 
 const TABLE: &str = "lowtide";
 const BUCKET: &str = "lowtide-state";
+
+/// A bot that is not stored yet, with everything at its default.
+pub fn draft_bot(environment: &Environment, account: AccountId, name: &str) -> Bot {
+    let now = environment.clock.now();
+    Bot {
+        id: BotId::from_parts(now, environment.entropy.next_u128()),
+        account,
+        name: name.to_owned(),
+        status: BotStatus::Active,
+        agent: "main".to_owned(),
+        model: ModelSettings::default(),
+        time_zone: "UTC".to_owned(),
+        dm_scope: SessionScope::default(),
+        queue: Default::default(),
+        resets: Default::default(),
+        budget: Default::default(),
+        turn_budget: None,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
+}
+
+/// A link to Telegram that is not stored yet.
+pub async fn draft_link(
+    environment: &Environment,
+    id: LinkId,
+    bot: &Bot,
+    token: &str,
+    secret: &str,
+    access: AccessPolicy,
+) -> Link {
+    let context = SecretContext::LinkToken { account: bot.account, bot: bot.id, link: id };
+    let sealed = environment.store.keyring().seal(context, token).await.expect("the token is sealed");
+    let now = environment.clock.now();
+    Link {
+        id,
+        account: bot.account,
+        bot: bot.id,
+        channel: Channel::Telegram,
+        status: LinkStatus::Active,
+        access,
+        handle: Some("lowtide_test_bot".to_owned()),
+        channel_id: None,
+        token: Some(sealed),
+        webhook_secret_sha256: Some(hex::encode(Sha256::digest(secret))),
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
+}
 
 /// Stores in a directory of their own, which end with it.
 pub struct Stack {
@@ -105,7 +155,6 @@ impl Stack {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// Makes an account.
     /// Where the stores listen.
     pub fn endpoints(&self) -> LocalEndpoints {
         let endpoints = self.embedded.endpoints().clone();
@@ -135,10 +184,11 @@ impl Stack {
         }
     }
 
+    /// Makes an account.
     pub async fn account(&self) -> Account {
         let now = self.environment.clock.now();
         let id = AccountId::from_parts(now, self.environment.entropy.next_u128());
-        let account = Account { id, name: "Owner".to_owned(), created_at: now };
+        let account = Account { id, name: "Owner".to_owned(), budget: Default::default(), created_at: now };
         self.environment.store.account(id).account_put(&account).await.expect("the account is written");
         account
     }
@@ -152,21 +202,7 @@ impl Stack {
 
     /// A bot that is not stored yet.
     pub fn draft(&self, account: AccountId, name: &str) -> Bot {
-        let now = self.environment.clock.now();
-        Bot {
-            id: BotId::from_parts(now, self.environment.entropy.next_u128()),
-            account,
-            name: name.to_owned(),
-            status: BotStatus::Active,
-            agent: "main".to_owned(),
-            model: ModelSettings::default(),
-            time_zone: "UTC".to_owned(),
-            dm_scope: SessionScope::default(),
-            queue_mode: QueueMode::default(),
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        }
+        draft_bot(&self.environment, account, name)
     }
 
     /// Links a bot to Telegram, and returns the link and the secret of its webhook.
@@ -185,26 +221,8 @@ impl Stack {
         secret: &str,
         access: AccessPolicy,
     ) -> Link {
-        let store = &self.environment.store;
-        let context = SecretContext::LinkToken { account: bot.account, bot: bot.id, link: id };
-        let sealed = store.keyring().seal(context, token).await.expect("the token is sealed");
-        let now = self.environment.clock.now();
-        let link = Link {
-            id,
-            account: bot.account,
-            bot: bot.id,
-            channel: Channel::Telegram,
-            status: LinkStatus::Active,
-            access,
-            handle: Some("lowtide_test_bot".to_owned()),
-            channel_id: None,
-            token: Some(sealed),
-            webhook_secret_sha256: Some(hex::encode(Sha256::digest(secret))),
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        };
-        store.account(bot.account).link_create(&link).await.expect("the link is written");
+        let link = draft_link(&self.environment, id, bot, token, secret, access).await;
+        self.environment.store.account(bot.account).link_create(&link).await.expect("the link is written");
         link
     }
 

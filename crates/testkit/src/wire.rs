@@ -1,5 +1,5 @@
-//! The wire between a worker and AWS: counts what passes, loses requests and answers, and tells when to
-//! kill the worker.
+//! The wire between a worker and AWS: counts what passes, reads what transactions write, loses requests and answers,
+//! and tells when to kill the worker.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use runtime::LocalEndpoints;
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::lock;
@@ -34,6 +35,8 @@ impl Fault {
 #[derive(Default)]
 struct Traffic {
     calls: Vec<String>,
+    /// The bodies of the transactions among them.
+    transactions: Vec<Bytes>,
     /// The number of the request that goes wrong, and how.
     armed: Option<(usize, Fault)>,
 }
@@ -78,8 +81,7 @@ impl Wire {
     /// Lets the `n`-th request from now on, from 0, go wrong.
     pub fn arm(&self, n: usize, fault: Fault) {
         let mut traffic = lock(&self.traffic);
-        traffic.calls.clear();
-        traffic.armed = Some((n, fault));
+        *traffic = Traffic { armed: Some((n, fault)), ..Traffic::default() };
     }
 
     /// Forgets what passed so far.
@@ -90,6 +92,12 @@ impl Wire {
     /// What passed, such as `DynamoDB Query`, in order.
     pub fn calls(&self) -> Vec<String> {
         lock(&self.traffic).calls.clone()
+    }
+
+    /// What each transaction that passed writes, such as `Put head`: each write with the kind of its row, which is its
+    /// sort key up to the first `#`.
+    pub fn transactions(&self) -> Vec<Vec<String>> {
+        lock(&self.traffic).transactions.iter().map(|body| writes(body)).collect()
     }
 
     /// Whether the armed fault has happened.
@@ -114,6 +122,9 @@ async fn pass(State(hop): State<Hop>, method: Method, uri: Uri, headers: HeaderM
         let mut traffic = lock(&hop.traffic);
         let n = traffic.calls.len();
         traffic.calls.push(format!("{} {operation}", hop.service));
+        if operation == "TransactWriteItems" {
+            traffic.transactions.push(body.clone());
+        }
         traffic.armed.filter(|(armed, _)| *armed == n).map(|(_, fault)| fault)
     };
     match fault {
@@ -129,6 +140,19 @@ async fn pass(State(hop): State<Hop>, method: Method, uri: Uri, headers: HeaderM
             hop.kill().await
         }
     }
+}
+
+/// The writes of a transaction.
+fn writes(body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).expect("a transaction is JSON");
+    let items = body["TransactItems"].as_array().expect("a transaction has items");
+    let writes = items.iter().flat_map(|item| item.as_object().expect("a write is an object"));
+    let named = writes.map(|(kind, write)| {
+        let row = write.get("Item").or(write.get("Key")).expect("a write names its row");
+        let sk = row["sk"]["S"].as_str().expect("a row has a sort key");
+        format!("{kind} {}", sk.split('#').next().unwrap_or_default())
+    });
+    named.collect()
 }
 
 /// To the SDK a service that is unavailable and an answer that is lost are the same.

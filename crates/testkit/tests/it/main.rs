@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should fail there")]
 
+mod cloud;
 mod kms;
 mod lambda;
 mod model;
