@@ -1,129 +1,430 @@
-//! `kill -9` while a hundred messages are in flight: each is answered, once, in order.
+//! Every step of a turn with two tool rounds is repeated once and fails once, in every way: the person still gets one
+//! answer, the log has no gap and no repetition, nothing is left in a queue, and a budget is neither overspent nor
+//! forgotten.
 
-use std::collections::HashMap;
+use std::future::Future;
 use std::time::Duration;
 
-use futures::future::join_all;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use axum::body::Body;
+use axum::http::Request;
+use delivery::DeliveryHandler;
+use domain::access::DmPolicy;
+use domain::{
+    AccessPolicy, Bot, Budget, Entry, EntryBody, Link, ModelSettings, Price, QueueMode, QueueSettings, SessionKey,
+    SessionScope, Usage,
+};
+use queues::{Queue, Received};
+use runtime::Environment;
 use serde_json::{Value, json};
-use testkit::model::FakeModel;
+use store::Spent;
+use testkit::model::{FakeModel, Reply};
+use testkit::stack::Stack;
 use testkit::telegram::FakeTelegram;
+use testkit::wire::{Fault, Wire};
+use tokio::time::Instant;
+use tower::ServiceExt;
+use turn::TurnHandler;
 
-use crate::dev_process::{DevProcess, report};
+use crate::dev_process::report;
 
-const CONVERSATIONS: usize = 10;
-const MESSAGES: usize = 10;
+const TOKEN: &str = "600:every-step";
+const WORK_TIME: Duration = Duration::from_secs(180);
 
-#[tokio::test]
-async fn a_hundred_messages_in_flight_survive_kill_nine() {
-    let model = FakeModel::start();
-    model.latency(Duration::from_millis(400));
-    let dir = tempfile::tempdir().unwrap();
-    let dev = DevProcess::start(dir.path(), &[]).await;
-    dev.bot("crash", &model.base_url()).await;
-    join_all((0..CONVERSATIONS).map(|conversation| {
-        let dev = &dev;
-        async move {
-            for message in 0..MESSAGES {
-                let (name, id) = (format!("c{conversation}"), format!("m{message}"));
-                let (status, answer) = dev.say("crash", &name, &id, &format!("{conversation}/{message}")).await;
-                assert_eq!(status, 202, "{answer}");
+/// After this many messages the next ones are written in another chat, so that no context gets so long that it is
+/// compacted.
+const MESSAGES_OF_A_CHAT: u32 = 16;
+
+/// What the model costs.
+const PRICE: Price = Price { input: 1_000_000, output: 2_000_000, cached: None };
+
+/// A bot on Telegram whose model asks for tools twice, and workers that reach AWS over a wire.
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    wire: Wire,
+    pub(crate) worker: Environment,
+    telegram: FakeTelegram,
+    pub(crate) model: FakeModel,
+    pub(crate) bot: Bot,
+    link: Link,
+    secret: String,
+}
+
+impl World {
+    async fn start() -> World {
+        World::with(|_| {}).await
+    }
+
+    /// A world whose bot may spend this much in a month.
+    async fn with_budget(budget: Budget) -> World {
+        World::with(|bot| (bot.budget, bot.model.price) = (budget, Some(PRICE))).await
+    }
+
+    /// A world whose bot is changed before it is stored.
+    pub(crate) async fn with(change: impl FnOnce(&mut Bot)) -> World {
+        let mut stack = Stack::start().await;
+        let telegram = FakeTelegram::start();
+        telegram.add_bot(TOKEN, "step_bot");
+        let model = FakeModel::start();
+        model.answer_with(two_rounds);
+        stack.environment.settings.telegram_api_base = telegram.base_url();
+        stack.environment.settings.private_models = true;
+        let account = stack.account().await.id;
+        let mut bot = stack.draft(account, "steps");
+        bot.model = ModelSettings {
+            model: Some("custom/steps".to_owned()),
+            base_url: Some(model.base_url()),
+            ..ModelSettings::default()
+        };
+        bot.dm_scope = SessionScope::PerChannelPeer;
+        change(&mut bot);
+        stack.environment.store.account(account).bot_create(&bot).await.unwrap();
+        let access = AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() };
+        let (link, secret) = stack.telegram_link(&bot, TOKEN, access).await;
+        let wire = Wire::to(&stack.endpoints());
+        let worker = stack.environment_over(&wire.endpoints());
+        World { stack, wire, worker, telegram, model, bot, link, secret }
+    }
+
+    /// Telegram posts the `n`-th message until it is told that it was taken.
+    pub(crate) async fn post(&self, n: u32) {
+        let chat = chat_of(n);
+        let update = json!({
+            "update_id": n,
+            "message": {
+                "message_id": n,
+                "date": 1_795_341_600,
+                "chat": { "id": chat, "type": "private" },
+                "from": { "id": chat, "is_bot": false, "first_name": "Ada" },
+                "text": format!("question {n}"),
+            }
+        });
+        for _ in 0..10 {
+            let request = Request::post(format!("/hooks/telegram/{}", self.link.id))
+                .header("x-telegram-bot-api-secret-token", &self.secret)
+                .header("content-type", "application/json")
+                .body(Body::from(update.to_string()))
+                .unwrap();
+            let answer = self.until_killed(ingress::router(self.worker.clone()).oneshot(request)).await;
+            if answer.is_some_and(|answer| answer.unwrap().status() == 200) {
+                return;
             }
         }
-    }))
-    .await;
-    let answered_before = replies(&dev).await;
-    dev.kill().await;
-    assert!(answered_before < CONVERSATIONS * MESSAGES, "the kill came too late to prove anything");
-
-    let dev = DevProcess::start(dir.path(), &[]).await;
-    let mut replies = 0;
-    for conversation in 0..CONVERSATIONS {
-        let name = format!("c{conversation}");
-        let entries = dev.wait_for("crash", &name, "assistant", MESSAGES).await;
-        let said: Vec<&str> = entries.iter().map(|entry| entry["text"].as_str().unwrap()).collect();
-        let expected: Vec<String> = (0..MESSAGES)
-            .flat_map(|message| [format!("{conversation}/{message}"), format!("echo: {conversation}/{message}")])
-            .collect();
-        assert_eq!(said, expected, "conversation {name}");
-        replies += entries.iter().filter(|entry| entry["kind"] == "assistant").count();
+        panic!("the message was never taken");
     }
-    // Whatever is still to come would come now.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let after = self::replies(&dev).await;
+
+    /// Runs a worker; `None` if it was killed.
+    async fn until_killed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.wire.killed() => None,
+        }
+    }
+
+    /// Works until nothing is left in the queues, as Lambda would, with a new worker after each death.
+    /// With `twice`, every batch is given to two workers one after the other.
+    pub(crate) async fn work(&self, twice: bool) {
+        for _ in 0..40 {
+            let turns = TurnHandler::new(self.worker.clone()).unwrap();
+            let deliveries = DeliveryHandler::new(self.worker.clone());
+            let deadline = Instant::now() + WORK_TIME;
+            let mut idle = true;
+            for queue in [Queue::Turns, Queue::Outbound] {
+                let received = self.stack.environment.queues.receive(queue, 10, Duration::ZERO).await.unwrap();
+                if received.is_empty() {
+                    continue;
+                }
+                idle = false;
+                for _ in 0..=usize::from(twice) {
+                    let response = match queue {
+                        Queue::Turns => self.until_killed(turns.handle(event(&received), deadline)).await,
+                        _ => self.until_killed(deliveries.handle(event(&received), deadline)).await,
+                    };
+                    self.settle(queue, &received, response).await;
+                }
+            }
+            if idle {
+                return;
+            }
+        }
+        panic!("the work never ends");
+    }
+
+    /// What Lambda does after an invocation; what was not done is there again at once.
+    async fn settle(&self, queue: Queue, received: &[Received], response: Option<SqsBatchResponse>) {
+        let queues = &self.stack.environment.queues;
+        for message in received {
+            let failed = response.as_ref().is_none_or(|response| {
+                response.batch_item_failures.iter().any(|failure| failure.item_identifier == message.id)
+            });
+            if failed {
+                // A receipt that is not valid any more belongs to a message that was deleted before.
+                let _ = queues.release(queue, &message.receipt, Duration::ZERO).await;
+            } else {
+                let _ = queues.delete(queue, &message.receipt).await;
+            }
+        }
+    }
+
+    async fn log(&self, chat: u32) -> Vec<Entry> {
+        let account = self.stack.environment.store.account(self.bot.account);
+        let session: SessionKey = format!("agent:main:telegram:direct:{chat}").parse().unwrap();
+        account.session_read(self.bot.id, &session, 0, 1000).await.unwrap().entries
+    }
+
+    /// What the bot's counter says.
+    async fn spent(&self) -> Spent {
+        let period = self.bot.budget.period.containing(self.stack.environment.clock.now());
+        self.stack.environment.store.account(self.bot.account).spent(Some(self.bot.id), &period).await.unwrap()
+    }
+
+    /// What the answers that the model gave cost, at least: each one is rounded up by itself.
+    fn cost(&self) -> u64 {
+        let ledger = self.model.ledger();
+        PRICE.of(&Usage { input: ledger.prompt_tokens, output: ledger.completion_tokens, cached: 0 })
+    }
+
+    /// The counter never holds more than the limit, nor less than the model's answers cost.
+    async fn check_spent(&self, what: &str) {
+        let Budget { micros, turns, .. } = self.bot.budget;
+        let spent = self.spent().await;
+        assert!(micros.is_none_or(|limit| spent.micros <= limit), "{what}: overspent: {spent:?}");
+        assert!(turns.is_none_or(|limit| spent.turns <= limit), "{what}: too many turns: {spent:?}");
+        assert!(spent.micros >= self.cost(), "{what}: {spent:?}, and the answers cost {}", self.cost());
+    }
+
+    /// Checks everything that was promised, after `messages` messages. Telegram has no idempotency key, so
+    /// a worker that dies between sending and recording it sends again: this happened up to `gaps` times.
+    async fn check(&self, messages: u32, gaps: usize, what: &str) {
+        let chat = chat_of(messages);
+        let log = self.log(chat).await;
+        let kinds: Vec<&str> = log.iter().map(kind).collect();
+        let turn = ["user", "calls", "result", "result", "calls", "result", "answer"];
+        let expected: Vec<&str> = (1..=messages).filter(|n| chat_of(*n) == chat).flat_map(|_| turn).collect();
+        assert_eq!(kinds, expected, "{what}");
+        assert!(log.iter().enumerate().all(|(i, entry)| entry.seq == i as u64), "{what}: a gap");
+        let sent: Vec<String> = self.telegram.sent(TOKEN).into_iter().map(|sent| sent.text_html).collect();
+        let mut distinct = sent.clone();
+        distinct.dedup();
+        let answers: Vec<String> = (1..=messages).map(|n| format!("answer to question {n}")).collect();
+        assert_eq!(distinct, answers, "{what}");
+        assert!(sent.len() - distinct.len() <= gaps, "{what}: sent twice: {sent:?}");
+        for queue in [Queue::TurnsDeadLetters, Queue::OutboundDeadLetters] {
+            assert!(self.stack.take(queue).await.is_empty(), "{what}: a dead letter");
+        }
+        self.model.assert_clean();
+        if self.bot.budget.is_limited() {
+            self.check_spent(what).await;
+            assert_eq!(self.spent().await.turns, u64::from(messages), "{what}: each message is one turn");
+        }
+    }
+}
+
+/// The chat that the `n`-th message is written in.
+fn chat_of(n: u32) -> u32 {
+    1 + n / MESSAGES_OF_A_CHAT
+}
+
+fn kind(entry: &Entry) -> &'static str {
+    match &entry.body {
+        EntryBody::User(_) => "user",
+        EntryBody::Assistant(answer) if answer.tool_calls.is_empty() => "answer",
+        EntryBody::Assistant(_) => "calls",
+        EntryBody::ToolResult(_) => "result",
+        EntryBody::Notice { .. } => "notice",
+        EntryBody::Failed { .. }
+        | EntryBody::Stopped { .. }
+        | EntryBody::Reset { .. }
+        | EntryBody::Compaction { .. }
+        | EntryBody::Dropped { .. } => "other",
+    }
+}
+
+/// The model: two tools at once, then one more, then the answer. It looks only at the request.
+fn two_rounds(request: &Value) -> Reply {
+    let messages = request["messages"].as_array().unwrap();
+    let asked = messages.iter().rposition(|message| message["role"] == "user").unwrap();
+    let clock = || ("current_time".to_owned(), json!({}));
+    match messages[asked..].iter().filter(|message| message["role"] == "tool").count() {
+        0 => Reply::ToolCalls(vec![clock(), clock()]),
+        2 => Reply::ToolCalls(vec![clock()]),
+        _ => Reply::Text(format!("answer to {}", messages[asked]["content"].as_str().unwrap())),
+    }
+}
+
+fn event(received: &[Received]) -> SqsEvent {
+    let mut event = SqsEvent::default();
+    for message in received {
+        let mut record = SqsMessage::default();
+        record.message_id = Some(message.id.clone());
+        record.receipt_handle = Some(message.receipt.clone());
+        record.body = Some(message.body.clone());
+        record.attributes.insert("MessageGroupId".to_owned(), message.group.clone());
+        // As if it came for the first time: faults are not the task's doing.
+        record.attributes.insert("ApproximateReceiveCount".to_owned(), "1".to_owned());
+        event.records.push(record);
+    }
+    event
+}
+
+#[tokio::test]
+async fn every_call_to_aws_goes_wrong_once_in_every_way() {
+    Box::pin(every_fault(World::start().await)).await;
+}
+
+/// The same where each model call is reserved in a commit of its own, and its cost is settled with its answer.
+#[tokio::test]
+async fn every_call_to_aws_of_a_bot_with_a_budget_goes_wrong_once_in_every_way() {
+    let world = World::with_budget(plenty()).await;
+    let spent = Box::pin(every_fault(world)).await;
     report(&format!(
-        "{answered_before} replies before the kill, {replies} in total, {} twice, in order",
-        after - replies
+        "{} micro-dollars for {} turns, in calls that were answered or may have been",
+        spent.micros, spent.turns
     ));
-    assert_eq!((replies, after), (CONVERSATIONS * MESSAGES, CONVERSATIONS * MESSAGES));
-    model.assert_clean();
 }
 
-async fn replies(dev: &DevProcess) -> usize {
-    let mut count = 0;
-    for conversation in 0..CONVERSATIONS {
-        let entries = dev.entries("crash", &format!("c{conversation}")).await;
-        count += entries.iter().filter(|entry| entry["kind"] == "assistant").count();
+/// Lets every call to AWS of a message go wrong, one message per fault, and checks each time that nothing came of it.
+async fn every_fault(world: World) -> Spent {
+    world.wire.clear();
+    world.post(1).await;
+    world.work(false).await;
+    let calls = world.wire.calls();
+    world.check(1, 0, "without a fault").await;
+    let exact: u64 = world.log(chat_of(1)).await.iter().map(cost).sum();
+    if world.bot.budget.is_limited() {
+        assert_eq!(world.spent().await.micros, exact, "without a fault the counter is exact");
     }
-    count
+
+    let mut message = 1;
+    let (mut struck, mut gaps) = (0, 0);
+    // The calls that tell a later turn from the first one (the session is not new) come at the same places.
+    for n in 0..calls.len() {
+        for fault in Fault::ALL {
+            message += 1;
+            world.wire.arm(n, fault);
+            world.post(message).await;
+            world.work(false).await;
+            struck += usize::from(world.wire.has_struck());
+            let place = world.wire.calls().get(n).cloned().unwrap_or_default();
+            gaps += usize::from(place == "DynamoDB PutItem" && fault == Fault::KillBefore);
+            world.wire.clear();
+            world.check(message, gaps, &format!("{fault:?} at call {n}, {place}")).await;
+        }
+    }
+    report(&format!("{struck} faults at {} calls, {gaps} of them in the gap: {calls:?}", calls.len()));
+    assert_eq!(gaps, 1, "the record of a delivery is the only place where a reply may be sent twice");
+    assert!(struck >= calls.len() * 3, "the faults must strike: {struck}");
+    world.spent().await
 }
 
-/// Telegram has no idempotency key, so a part that was sent when the process died, and not recorded, is
-/// sent again: at most the one that each chat had in flight.
+/// A budget that never ends, and is kept account of all the same.
+fn plenty() -> Budget {
+    Budget { micros: Some(1_000_000_000), turns: Some(1_000_000), ..Budget::default() }
+}
+
+/// What an entry cost.
+fn cost(entry: &Entry) -> u64 {
+    match &entry.body {
+        EntryBody::Assistant(answer) => answer.cost,
+        _ => 0,
+    }
+}
+
 #[tokio::test]
-async fn replies_to_telegram_survive_kill_nine_in_order() {
-    const TOKEN: &str = "700:crash-token";
-    let telegram = FakeTelegram::start();
-    telegram.add_bot(TOKEN, "crash_bot");
-    let model = FakeModel::start();
-    model.latency(Duration::from_millis(300));
-    let dir = tempfile::tempdir().unwrap();
-    let base = telegram.base_url();
-    let env = [("LOWTIDE_TELEGRAM_API_BASE", base.as_str())];
-    let dev = DevProcess::start(dir.path(), &env).await;
-    dev.bot("crash", &model.base_url()).await;
-    dev.api("PATCH", "/v1/bots/crash", Some(json!({ "dm_scope": "per-channel-peer" }))).await;
-    let (link, secret) = dev.telegram_link("crash", TOKEN).await;
-    join_all((1..=CONVERSATIONS).map(|chat| {
-        let (dev, link, secret) = (&dev, &link, &secret);
-        async move {
-            for message in 0..MESSAGES {
-                assert_eq!(dev.webhook(link, secret, &update(chat, message)).await.0, 200);
-            }
+async fn every_batch_is_handled_twice() {
+    for world in [World::start().await, World::with_budget(plenty()).await] {
+        for message in 1..=3 {
+            world.post(message).await;
+            world.post(message).await;
+            world.work(true).await;
         }
-    }))
-    .await;
-    let before = telegram.sent(TOKEN).len();
-    dev.kill().await;
-    let dev = DevProcess::start(dir.path(), &env).await;
-    // Telegram repeats an update whose answer it did not get: nothing comes of it.
-    dev.webhook(&link, &secret, &update(1, 0)).await;
-    telegram.wait_for(TOKEN, CONVERSATIONS * MESSAGES, Duration::from_secs(60)).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-
-    let mut by_chat: HashMap<String, Vec<String>> = HashMap::new();
-    for sent in telegram.sent(TOKEN) {
-        by_chat.entry(sent.chat).or_default().push(sent.text_html);
-    }
-    let total: usize = by_chat.values().map(Vec::len).sum();
-    let repeated = total - CONVERSATIONS * MESSAGES;
-    report(&format!("Telegram: {before} replies before the kill, {total} in total, {repeated} sent again"));
-    assert!(repeated <= CONVERSATIONS, "at most one a chat was in flight");
-    for (chat, mut texts) in by_chat {
-        texts.dedup();
-        let expected: Vec<String> = (0..MESSAGES).map(|message| format!("echo: {chat}/{message}")).collect();
-        assert_eq!(texts, expected, "chat {chat}");
+        world.check(3, 0, "everything twice").await;
+        let mut exact = 0;
+        for chat in 1..=chat_of(3) {
+            exact += world.log(chat).await.iter().map(cost).sum::<u64>();
+        }
+        assert!(!world.bot.budget.is_limited() || world.spent().await.micros == exact, "what is repeated costs once");
     }
 }
 
-fn update(chat: usize, message: usize) -> Value {
-    json!({
-        "update_id": chat * 1000 + message,
-        "message": {
-            "message_id": message + 1,
-            "date": 1_795_341_600,
-            "chat": { "id": chat, "type": "private", "first_name": "Ada" },
-            "from": { "id": chat, "is_bot": false, "first_name": "Ada" },
-            "text": format!("{chat}/{message}"),
+/// Workers that die spend what they had reserved, and not more: a budget that comes to its end does so for good, and
+/// everybody is answered, by the model or with the bot's own words.
+#[tokio::test]
+async fn workers_that_die_do_not_overspend_a_budget() {
+    // Calls under way have 8,192 tokens of output reserved: 16,384 micro-dollars and what was said.
+    let world = World::with_budget(Budget { micros: Some(150_000), ..Budget::default() }).await;
+    let mut told = 0;
+    let mut message = 0;
+    for n in 0..40 {
+        message += 1;
+        world.wire.arm(n, if n % 2 == 0 { Fault::KillBefore } else { Fault::KillAfter });
+        world.post(message).await;
+        world.work(false).await;
+        world.wire.clear();
+        world.check_spent(&format!("killed at call {n}")).await;
+        let log = world.log(chat_of(message)).await;
+        told += usize::from(log.last().is_some_and(|last| kind(last) == "notice"));
+        assert!(log.last().is_some_and(|last| last.body.is_final()), "message {message} was not answered: {log:?}");
+    }
+    assert!(0 < told && told < 40, "some are answered, and some are told why they are not: {told}");
+    let notices = world.stack.environment.store.account(world.bot.account);
+    let notices = notices.notice_list(world.stack.environment.clock.now()).await.unwrap();
+    assert_eq!(notices.len(), 1, "the owner is told once: {notices:?}");
+    report(&format!("{:?} of a budget of 150000, {told} of {message} messages without an answer", world.spent().await));
+}
+
+/// A function whose time is over hands its turn over; what waited in the same batch is not lost with it.
+#[tokio::test]
+async fn a_turn_that_is_handed_over_takes_no_message_with_it() {
+    let followup = QueueSettings { mode: QueueMode::Followup, ..QueueSettings::default() };
+    let world = World::with(|bot| bot.queue = followup).await;
+    for message in 1..=4 {
+        world.post(message).await;
+    }
+    let received = world.stack.environment.queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(received.len(), 4, "they came in one batch");
+    let turns = TurnHandler::new(world.worker.clone()).unwrap();
+    let response = turns.handle(event(&received), Instant::now() + Duration::from_secs(1)).await;
+    assert_eq!(response.batch_item_failures.len(), 3, "the first was taken in, the others come again");
+    world.settle(Queue::Turns, &received, Some(response)).await;
+    world.work(false).await;
+    world.check(4, 0, "handed over").await;
+}
+
+/// What a turn costs in calls to AWS, once a worker knows the bot, and what it writes.
+#[tokio::test]
+async fn a_turn_without_tools_costs_one_read_and_one_transaction() {
+    let world = World::start().await;
+    let (calls, transactions) = second_turn(&world).await;
+    assert_eq!(calls, ["DynamoDB Query", "DynamoDB TransactWriteItems", "SQS SendMessageBatch"]);
+    // Each row is a write of its own, as long as it has no more than a kilobyte.
+    assert_eq!(transactions, [["Put head", "Put m", "Put e", "Put out"]]);
+}
+
+/// A budget costs one transaction more, which reserves what the call may cost.
+#[tokio::test]
+async fn a_turn_with_a_budget_costs_one_transaction_more() {
+    let world = World::with_budget(plenty()).await;
+    let (calls, transactions) = second_turn(&world).await;
+    let transaction = "DynamoDB TransactWriteItems";
+    assert_eq!(calls, ["DynamoDB Query", transaction, transaction, "SQS SendMessageBatch"]);
+    let reserve = ["Put head", "Put m", "Update spend", "Update spend", "Put e"];
+    let settle = ["Put head", "Update spend", "Update spend", "Put e", "Put out"];
+    assert_eq!(transactions, [reserve, settle], "the account's counter and the bot's");
+}
+
+/// The calls and transactions of the second turn of a session, without tools: the worker knows the bot from the first.
+async fn second_turn(world: &World) -> (Vec<String>, Vec<Vec<String>>) {
+    world.model.echo();
+    let turns = TurnHandler::new(world.worker.clone()).unwrap();
+    for n in [1, 2] {
+        world.post(n).await;
+        let received = world.stack.environment.queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+        world.wire.clear();
+        turns.handle(event(&received), Instant::now() + WORK_TIME).await;
+        for message in &received {
+            world.stack.environment.queues.delete(Queue::Turns, &message.receipt).await.unwrap();
         }
-    })
+    }
+    (world.wire.calls(), world.wire.transactions())
 }

@@ -7,7 +7,7 @@ use domain::turn::Head;
 use domain::{Channel, LinkId, Outbound, OutboundId, SessionKey, TurnId};
 use queues::Queue;
 use runtime::Clock;
-use store::{Commit, OVERDUE_AFTER};
+use store::{Commit, OVERDUE_AFTER, Spending};
 use testkit::stack::Stack;
 
 #[tokio::test]
@@ -26,9 +26,10 @@ async fn an_outbox_that_was_never_queued_is_swept() {
         text: "hello".into(),
         created_at: now,
     };
-    let head = Head { version: 1, updated_at: now, ..Head::default() };
+    let (seen, head) = (Head::default(), Head { epoch: 1, updated_at: now, ..Head::default() });
     let outbox = [outbound.clone()];
-    let commit = Commit { seen_version: 0, head: &head, entries: &[], marks: &[], outbox: &outbox };
+    let spending = &Spending::Nothing;
+    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &outbox, spending };
     let account = environment.store.account(bot.account);
     account.session_commit(bot.id, &SessionKey::main("main"), &commit).await.unwrap();
 

@@ -15,6 +15,7 @@ Lowtide's own commands: cargo xtask COMMAND
   template         checks template.yaml with cfn-lint and sam
   deny [CHECKS]    checks dependencies with cargo-deny: licenses, bans and sources if none are named
   bench NAME ARGS  runs the benchmark NAME on optimised code: turn, sessions, log
+  simulate ARGS    runs the turn engine in worlds that go wrong: --seeds N, --show SEED, --guards, --help
   tools            only installs the tools, under target/tools
 ";
 
@@ -39,6 +40,7 @@ fn run(args: &[String]) -> Result<(), Failure> {
         "template" => steps::template(),
         "deny" => steps::deny(rest),
         "bench" => steps::bench(rest),
+        "simulate" => steps::simulate(rest),
         "tools" => tools::install(),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

@@ -71,10 +71,20 @@ pub(crate) fn bench(args: &[String]) -> Result<(), Failure> {
     if args.is_empty() {
         return Err(Failure::new("`bench` wants the name of a benchmark", "for example `cargo xtask bench turn`"));
     }
+    run(optimised("bench").args(args), "see the benchmark's message above")
+}
+
+/// Runs worlds of the simulation of `tests/`.
+pub(crate) fn simulate(args: &[String]) -> Result<(), Failure> {
+    run(optimised("simulate").args(args), "a promise was broken: the history above says how")
+}
+
+/// A program of `tests/`, on optimised code that is quick to link.
+fn optimised(program: &str) -> Command {
     let mut command = cargo();
     command.args(["run", "--profile", "bench-quick"]);
-    command.args(["--package", "lowtide-tests", "--bin", "bench", "--"]);
-    run(command.args(args), "see the benchmark's message above")
+    command.args(["--package", "lowtide-tests", "--bin", program, "--"]);
+    command
 }
 
 /// Runs a program from the workspace's root and shows what it prints.

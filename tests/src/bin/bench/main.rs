@@ -1,9 +1,11 @@
-//! The benchmarks: programs that print medians and ratios, run by `cargo xtask bench NAME`.
+//! The benchmarks: programs that print medians, ratios and counts, run by `cargo xtask bench NAME`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that meets the unexpected should stop there")]
 
+mod calls;
+
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
@@ -16,11 +18,12 @@ use domain::{
 use lowtide::dev::{Dev, DevConfig};
 use runtime::Settings;
 use serde_json::{Value, json};
-use store::Commit;
+use store::{Commit, Spending};
 use testkit::model::FakeModel;
 use testkit::stack::Stack;
 use testkit::telegram::FakeTelegram;
 use testkit::wire::Wire;
+use tokio::time::Instant;
 use turn::TurnHandler;
 
 const TOKEN: &str = "900:bench-token";
@@ -44,7 +47,8 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The time from a webhook to its delivered reply, with a local model that answers at once.
+/// The time from a webhook to its delivered reply, with a local model that answers at once, and the calls to AWS that a
+/// message makes.
 async fn turn(turns: usize) -> anyhow::Result<()> {
     runtime::init_telemetry(runtime::LogFormat::Plain);
     runtime::install_crypto();
@@ -89,7 +93,8 @@ async fn turn(turns: usize) -> anyhow::Result<()> {
     telegram.wait_for(TOKEN, already + sent, Duration::from_secs(600)).await;
     let took = started.elapsed().as_secs_f64();
     println!("{chats} chats at once, {sent} turns: {:.0} turns a second", sent as f64 / took);
-    dev.shutdown().await
+    dev.shutdown().await?;
+    calls::print().await
 }
 
 /// Many sessions at once, with a model that takes 200 ms: is everybody answered, in order, and does nobody starve?
@@ -126,7 +131,7 @@ async fn sessions(sessions: usize, messages: usize) -> anyhow::Result<()> {
         let chat = reply.chat.parse::<usize>()? - 1;
         let n = next[chat];
         anyhow::ensure!(reply.text_html == format!("echo: message {n}"), "chat {chat}: out of order: {reply:?}");
-        waits.push(reply.at.saturating_duration_since(posted[chat][n]).as_secs_f64());
+        waits.push(reply.at.saturating_duration_since(posted[chat][n].into_std()).as_secs_f64());
         next[chat] += 1;
     }
     waits.sort_by(f64::total_cmp);
@@ -156,7 +161,7 @@ async fn log() -> anyhow::Result<()> {
         let mut state = fill(&stack, &bot, entries).await?;
         let mut times = Vec::new();
         let mut calls = Vec::new();
-        for n in 0..31 {
+        for n in 0..32 {
             let task = Task::Message(Box::new(inbound(&bot, &format!("new {n}"))));
             let mut record = SqsMessage::default();
             record.message_id = Some(format!("record-{n}"));
@@ -167,18 +172,30 @@ async fn log() -> anyhow::Result<()> {
             let started = Instant::now();
             let response = turns.handle(event, Instant::now() + Duration::from_secs(180)).await;
             times.push(started.elapsed());
-            calls = wire.calls();
+            calls.push(wire.calls());
             anyhow::ensure!(response.batch_item_failures.is_empty(), "a turn failed");
             state += 2;
         }
+        // The first turn reads the bot, and compacts what is long.
+        println!("{entries:>6} entries: the first turn {:.1} ms: {}", millis(times.remove(0)), calls[0].join(", "));
         times.sort_unstable();
+        let reads = calls.iter().skip(1).flatten().filter(|call| is_read(call)).count() as f64 / times.len() as f64;
         println!(
-            "{entries:>6} entries ({state} after): median {:.1} ms a turn, its calls: {}",
-            times[times.len() / 2].as_secs_f64() * 1000.0,
-            calls.join(", ")
+            "{:>6} after: median {:.1} ms a turn, {reads:.2} reads; the last one: {}",
+            state,
+            millis(times[times.len() / 2]),
+            calls[calls.len() - 1].join(", ")
         );
     }
     Ok(())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn is_read(call: &str) -> bool {
+    ["Query", "GetItem", "BatchGetItem", "GET"].iter().any(|read| call.ends_with(&format!(" {read}")))
 }
 
 /// Writes a log of `count` entries: the beginning in large commits, the end as turns write it.
@@ -190,8 +207,9 @@ async fn fill(stack: &Stack, bot: &Bot, count: u64) -> anyhow::Result<u64> {
         let left = count - head.next_seq;
         let size = if left > 400 { 100.min(left - 400) } else { 2.min(left) };
         let entries: Vec<Entry> = (head.next_seq..head.next_seq + size).map(|seq| entry(bot, seq)).collect();
-        let next = Head { version: head.version + 1, next_seq: head.next_seq + size, ..head.clone() };
-        let commit = Commit { seen_version: head.version, head: &next, entries: &entries, marks: &[], outbox: &[] };
+        let next = Head { next_seq: head.next_seq + size, updated_at: bot.created_at, ..head.clone() };
+        let spending = &Spending::Nothing;
+        let commit = Commit { seen: &head, head: &next, entries: &entries, marks: &[], outbox: &[], spending };
         account.session_commit(bot.id, &session, &commit).await?;
         head = next;
     }
@@ -206,6 +224,7 @@ fn entry(bot: &Bot, seq: u64) -> Entry {
             channel: inbound.channel,
             sender: inbound.sender,
             text: inbound.text,
+            is_command: false,
             attachments: vec![],
             quote: None,
             sent_at: inbound.sent_at,
@@ -234,6 +253,7 @@ fn inbound(bot: &Bot, id: &str) -> Inbound {
         address: Address { kind: ChatKind::Direct, chat: "bench".to_owned(), thread: None, reply_to: None },
         sender: Sender { id: "owner".to_owned(), name: None, username: None },
         text: format!("message {id}"),
+        control: None,
         attachments: vec![],
         quote: None,
         sent_at: bot.created_at,
@@ -274,17 +294,22 @@ impl Bench {
     }
 
     async fn webhook(&self, chat: usize, n: usize) -> anyhow::Result<()> {
-        let from = json!({ "id": chat, "is_bot": false, "first_name": "Ada" });
-        let message = json!({
-            "message_id": n + 1,
-            "date": 1_795_341_600,
-            "chat": { "id": chat, "type": "private" },
-            "from": from,
-            "text": format!("message {n}"),
-        });
-        let update = json!({ "update_id": chat * 1_000_000 + n, "message": message });
-        let request = self.http.post(&self.hook).header("x-telegram-bot-api-secret-token", &self.secret).json(&update);
+        let request =
+            self.http.post(&self.hook).header("x-telegram-bot-api-secret-token", &self.secret).json(&update(chat, n));
         request.send().await?.error_for_status()?;
         Ok(())
     }
+}
+
+/// The `n`-th update of a chat.
+fn update(chat: usize, n: usize) -> Value {
+    let from = json!({ "id": chat, "is_bot": false, "first_name": "Ada" });
+    let message = json!({
+        "message_id": n + 1,
+        "date": 1_795_341_600,
+        "chat": { "id": chat, "type": "private" },
+        "from": from,
+        "text": format!("message {n}"),
+    });
+    json!({ "update_id": chat * 1_000_000 + n, "message": message })
 }

@@ -1,0 +1,210 @@
+//! The model, its tools and the channel, scripted: what they do follows from the world's randomness and from what they are asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agent::{BotView, Mind, ModelError, ModelRequest, ToolContext};
+use channels::SendError;
+use channels::telegram::Chunk;
+use delivery::Outlet;
+use domain::turn::{Question, ToolRules};
+use domain::{Address, Answer, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
+use futures::future::BoxFuture;
+use testkit::cloud::Fate;
+use tokio::time::sleep;
+
+use super::weather::{BODY, Weather, wait_at};
+
+/// What a call may cost at most, in micro-dollars.
+pub(super) const ESTIMATE: u64 = 1000;
+
+/// A tool that may be repeated, and one that must not.
+const LOOK: &str = "look";
+const PAY: &str = "pay";
+
+/// The scripted model. It answers what it was asked, now and then after some rounds of tools.
+pub(super) struct Script {
+    pub(super) weather: Arc<Weather>,
+    /// The guard of tools is off: nothing is said to be unrepeatable.
+    pub(super) repeat_all: bool,
+    pub(super) window: u64,
+    /// It takes its time, so that turns outlive their invocations.
+    pub(super) is_slow: bool,
+    pub(super) ledger: Mutex<Ledger>,
+}
+
+/// What the outside world has seen of the bot.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    calls: u64,
+    /// What the provider will bill, lost answers included.
+    pub(super) billed: u64,
+    /// How often each call of the unrepeatable tool was carried out.
+    pub(super) payments: BTreeMap<String, u32>,
+}
+
+impl Script {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn think(&self, request: &ModelRequest<'_>) -> Result<Answer, ModelError> {
+        let weather = &self.weather;
+        let body = BODY.try_with(|body| body.name.clone()).unwrap_or_default();
+        let (asked, rounds) = asked(request);
+        weather.count(|counts| counts.model_calls += 1);
+        weather.note(format!("{body} asks the model: {:?} about {asked:?}", request.question));
+        let fate = wait_at("the model, before it reads").await;
+        let secs = weather.random(|rng| if self.is_slow { rng.u64(10..60) } else { rng.u64(0..4) });
+        sleep(Duration::from_secs(secs)).await;
+        if fate == Fate::Lose || (weather.is_storm() && weather.chance(30)) {
+            weather.note(format!("{body}: the model is busy"));
+            return Err(ModelError::Temporary { detail: "busy".to_owned(), retry_after: None, was_refused: true });
+        }
+        let cost = if request.bot.metered { weather.random(|rng| rng.u64(0..=ESTIMATE)) } else { 0 };
+        let answer = self.answer_for(request, &asked, rounds, cost);
+        self.ledger().billed += cost;
+        // The answer is paid for, and lost on its way.
+        if wait_at("the model, after it answered").await == Fate::Lose {
+            let detail = "the connection broke".to_owned();
+            return Err(ModelError::Temporary { detail, retry_after: None, was_refused: false });
+        }
+        Ok(answer)
+    }
+
+    fn answer_for(&self, request: &ModelRequest<'_>, asked: &str, rounds: usize, cost: u64) -> Answer {
+        let mut answer = Answer {
+            text: format!("answer to {asked}"),
+            tool_calls: vec![],
+            model: "script/one".to_owned(),
+            usage: Usage { input: 0, output: 1, cached: 0 },
+            cost,
+        };
+        match request.question {
+            Question::Summary { .. } => answer.text = "what was said".to_owned(),
+            Question::Step { tools } if *tools && rounds < 4 && self.weather.chance(400) => {
+                let count = self.weather.random(|rng| rng.usize(1..4));
+                answer.tool_calls = (0..count).map(|_| self.tool_call()).collect();
+                answer.text.clear();
+            }
+            Question::Step { .. } => {}
+        }
+        answer
+    }
+
+    fn tool_call(&self) -> ToolCall {
+        let mut ledger = self.ledger();
+        ledger.calls += 1;
+        let name = if self.weather.chance(500) { LOOK } else { PAY };
+        ToolCall { id: format!("call-{}", ledger.calls), name: name.to_owned(), arguments: "{}".to_owned() }
+    }
+}
+
+/// What the model is asked, by the person's messages since the last answer, and how many rounds of tools there were since.
+fn asked(request: &ModelRequest<'_>) -> (String, usize) {
+    let entries = Context::of(request.entries).entries;
+    let mut asked: Vec<&str> = Vec::new();
+    let mut rounds = 0;
+    for entry in entries {
+        match &entry.body {
+            EntryBody::User(user) if !user.is_command => asked.push(&user.text),
+            EntryBody::Assistant(answer) if !answer.tool_calls.is_empty() => rounds += 1,
+            body if body.is_final() => {
+                asked.clear();
+                rounds = 0;
+            }
+            _ => {}
+        }
+    }
+    (asked.join(" + "), rounds)
+}
+
+impl ToolRules for Script {
+    fn may_repeat(&self, tool: &str) -> bool {
+        tool != PAY || self.repeat_all
+    }
+}
+
+impl Mind for Script {
+    fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
+        Box::pin(self.think(request))
+    }
+
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, _: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        Box::pin(async move {
+            wait_at(&format!("{} ({}), before it runs", call.name, call.id)).await;
+            if call.name == PAY {
+                *self.ledger().payments.entry(call.id.clone()).or_default() += 1;
+                self.weather.note(format!("{} is carried out", call.id));
+            }
+            wait_at(&format!("{} ({}), after it ran", call.name, call.id)).await;
+            let (name, text) = (call.name.clone(), "done".to_owned());
+            ToolResult { call: call.id.clone(), name, outcome: ToolOutcome::Ok, text }
+        })
+    }
+
+    fn estimate(&self, _: &ModelRequest<'_>) -> Option<u64> {
+        Some(ESTIMATE)
+    }
+
+    fn context_window(&self, _: &BotView<'_>) -> u64 {
+        self.window
+    }
+}
+
+/// The channel that replies leave by.
+pub(super) struct Post {
+    pub(super) weather: Arc<Weather>,
+    /// It has idempotency keys.
+    pub(super) has_keys: bool,
+    pub(super) sent: Mutex<Sent>,
+}
+
+/// What people read.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Chat, key and text of each message that appeared, in order.
+    pub(super) messages: Vec<(String, String, String)>,
+    keys: BTreeSet<String>,
+    /// How often a message may have been sent without its worker knowing.
+    pub(super) unsure: u64,
+}
+
+impl Post {
+    pub(super) fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outlet for Post {
+    fn parts(&self, markdown: &str) -> Vec<Chunk> {
+        vec![Chunk { html: markdown.to_owned(), plain: markdown.to_owned() }]
+    }
+
+    fn send<'a>(
+        &'a self,
+        _: &'a str,
+        to: &'a Address,
+        part: &'a Chunk,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<String, SendError>> {
+        Box::pin(async move {
+            let place = format!("the channel, with {:?} ({key})", part.plain);
+            if wait_at(&format!("{place}, before it arrives")).await == Fate::Lose {
+                return Err(SendError::Temporary("no connection".to_owned()));
+            }
+            let is_new = self.sent().keys.insert(key.to_owned());
+            if is_new || !self.has_keys {
+                self.sent().messages.push((to.chat.clone(), key.to_owned(), part.plain.clone()));
+                self.weather.count(|counts| counts.replies += 1);
+                self.weather.note(format!("chat {} reads {:?} ({key})", to.chat, part.plain));
+            }
+            if wait_at(&format!("{place}, after it was sent")).await == Fate::Lose {
+                self.sent().unsure += 1;
+                return Err(SendError::Temporary("no answer".to_owned()));
+            }
+            Ok(key.to_owned())
+        })
+    }
+}
