@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 20_000;
 /// What is to be summarised: the former summary and the entries before `keep_from`. What does not fit the model's window
 /// is left out, the oldest first.
 pub(crate) fn material(request: &ModelRequest<'_>, context: &Context<'_>, keep_from: u64, hint: &str) -> String {
-    let room = transcript::sure_room(request.bot.window());
+    let room = transcript::usual_room(request.bot.window());
     let mut text = String::new();
     if let Some(former) = context.summary {
         text.push_str(&format!("<former_summary>\n  {}\n</former_summary>\n\n", indented(former.trim())));
@@ -147,9 +147,9 @@ mod tests {
             now: at,
         };
         let text = material(&request, &Context::of(&entries), 8, "");
-        // Of 3,000 tokens, at three bytes each.
-        assert!((6_000..9_100).contains(&text.len()), "{}", text.len());
-        assert!(text.starts_with("<conversation>\n[Earlier messages are not shown.]\n[assistant] 4 x"), "{text}");
+        // Of 3,000 tokens, at four and a half bytes each.
+        assert!((9_000..13_600).contains(&text.len()), "{}", text.len());
+        assert!(text.starts_with("<conversation>\n[Earlier messages are not shown.]\n[assistant] 2 x"), "{text}");
         assert!(text.contains("\n[assistant] 7 x") && !text.contains("[assistant] 8"));
         assert!(!material(&request, &Context::of(&entries), 1, "").contains("not shown"));
     }

@@ -69,9 +69,10 @@ fn window_limit(window: u64) -> u64 {
     window - RESERVE_TOKENS.min(window / 4)
 }
 
-/// How many bytes surely fit a model's window.
-pub(crate) fn sure_room(window: u64) -> usize {
-    usize::try_from(window_limit(window) * FEWEST_BYTES_PER_TOKEN).unwrap_or(usize::MAX)
+/// How many bytes usually fit a model's window, a little more than what makes a context be compacted: all of that is
+/// to be in its summary.
+pub(crate) fn usual_room(window: u64) -> usize {
+    usize::try_from(window_limit(window) * 9 / 2).unwrap_or(usize::MAX)
 }
 
 /// The newest part of the context that fits `max` bytes, in whole exchanges: a person's message and all that

@@ -178,8 +178,8 @@ pub enum Event {
     Reserved(Question),
     /// The model answered.
     Answered(Answer),
-    /// The model wrote the summary that [`Question::Summary`] asked for.
-    Summarised(Answer),
+    /// The model wrote the summary of what is before `keep_from` that [`Question::Summary`] asked for.
+    Summarised { keep_from: u64, answer: Answer },
     /// The tools that [`Action::RunTools`] named have run.
     ToolsRan(Vec<ToolResult>),
     /// The model will not answer, however often it is asked. `text` is for the person, `detail` for the owner.

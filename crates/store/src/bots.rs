@@ -1,7 +1,7 @@
 //! Bots: their records and the uniqueness of their names.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
 use domain::{Account, Bot, BotId, Timestamp};
 
 use crate::error::{StoreError, unavailable};
@@ -41,6 +41,14 @@ impl Store {
     pub(crate) fn delete_action(&self, key: Key) -> Result<TransactWriteItem, StoreError> {
         let delete = Delete::builder().table_name(&self.table).set_key(Some(key.into_item())).build();
         Ok(TransactWriteItem::builder().delete(delete.map_err(|e| unavailable("describe a write", &e))?).build())
+    }
+
+    /// Holds only if there is no such row.
+    pub(crate) fn absent_action(&self, key: Key) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder().table_name(&self.table).set_key(Some(key.into_item()));
+        let check = check.condition_expression("attribute_not_exists(pk)").build();
+        let check = check.map_err(|e| unavailable("describe a write", &e))?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
     /// Writes all of `actions` or none. The outer error says that the service failed, the inner one

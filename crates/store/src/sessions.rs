@@ -144,9 +144,14 @@ impl AccountStore<'_> {
                 return Ok(());
             }
             let head = Head { epoch: seen.epoch + 1, stop: Some(stop.clone()), updated_at: now, ..seen.clone() };
-            match self.session_head_put(bot, session, &seen, &head).await {
-                Err(StoreError::Conflict(_)) => {}
-                done => return done,
+            let pk = keys::session_pk(self.id, bot, session);
+            let put = put_action(self.store.put_head(&pk, &seen, &head, Place::OfHead)?);
+            // A stop that was taken in already is fulfilled, and its repetition must not stop what came after it.
+            let mark = Key { pk, sk: keys::mark_sk(&stop.message) };
+            match self.store.transact(vec![put, self.store.absent_action(mark)?]).await? {
+                Ok(()) => return Ok(()),
+                Err(failed) if failed.contains(&1) => return Ok(()),
+                Err(_) => {}
             }
         }
         Err(CHANGED)

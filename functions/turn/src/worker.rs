@@ -381,7 +381,7 @@ impl<'a> Worker<'a> {
                 );
                 return Ok(match question {
                     Question::Step { .. } => Event::Answered(answer),
-                    Question::Summary { .. } => Event::Summarised(answer),
+                    Question::Summary { keep_from, .. } => Event::Summarised { keep_from: *keep_from, answer },
                 });
             }
             Err(error) => error,

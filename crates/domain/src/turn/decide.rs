@@ -37,7 +37,7 @@ pub fn decide(view: &View<'_>, rules: &dyn ToolRules, event: Event) -> Vec<Actio
         Event::Committed => next_step(view, rules, turn),
         Event::Reserved(question) => vec![Action::CallModel { turn: turn.clone(), question }],
         Event::Answered(answer) => answered(view, turn, answer),
-        Event::Summarised(answer) => summarised(view, turn, answer),
+        Event::Summarised { keep_from, answer } => summarised(view, turn, keep_from, answer),
         Event::ToolsRan(results) => {
             let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
             results.chain([go_on(turn.clone())]).collect()
@@ -72,7 +72,7 @@ fn is_new(view: &View<'_>, inbound: &Inbound) -> bool {
 fn stop_turn(turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
     let (results, cost) = match event {
         Event::ToolsRan(results) => (results, None),
-        Event::Answered(answer) | Event::Summarised(answer) => (vec![], Some(answer.cost)),
+        Event::Answered(answer) | Event::Summarised { answer, .. } => (vec![], Some(answer.cost)),
         Event::ModelFailed { cost, .. } => (vec![], cost),
         // Not called yet.
         Event::Reserved(_) => (vec![], Some(0)),
@@ -353,11 +353,7 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
     vec![answered, commit(Commit { outbox, settle, ..Commit::default() })]
 }
 
-fn summarised(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
-    let Question::Summary { keep_from, .. } = question(view, turn) else {
-        // The context shrank meanwhile, so no summary is needed.
-        return vec![go_on(paid(turn, answer.cost))];
-    };
+fn summarised(view: &View<'_>, turn: &ActiveTurn, keep_from: u64, answer: Answer) -> Vec<Action> {
     let settle = settlement(turn, Some(answer.cost));
     let before = crate::Context::of(view.entries).tokens();
     let summary = cut(answer.text, MAX_ANSWER);

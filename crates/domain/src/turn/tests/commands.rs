@@ -158,7 +158,10 @@ fn a_long_context_is_compacted_before_the_model_is_asked() {
     worker.step(Event::Loaded).step(says(&format!("{}two", "word ".repeat(300))));
     worker.waiting = vec![message(3)];
     worker.turn = None;
-    worker.step(Event::Loaded).step(Event::Summarised(answer("they said words"))).step(says("three"));
+    worker
+        .step(Event::Loaded)
+        .step(Event::Summarised { keep_from: 2, answer: answer("they said words") })
+        .step(says("three"));
     insta::assert_snapshot!(worker.history().replace("word ", ""), @r#"
     append user "message 1"
     call model, tools true
@@ -210,7 +213,7 @@ fn a_person_may_ask_for_a_compaction() {
     worker.step(Event::Loaded);
     let mut worker = worker.crash(&[]);
     worker.waiting = vec![command(3, "/compact the names")];
-    worker.step(Event::Loaded).step(Event::Summarised(answer("names")));
+    worker.step(Event::Loaded).step(Event::Summarised { keep_from: 4, answer: answer("names") });
     insta::assert_snapshot!(worker.history(), @r#"
     append user "/compact"
     append notice "There is nothing to compact yet."
