@@ -149,7 +149,7 @@ impl World {
         ensure!(answer.status() == 200, "the webhook was not taken: {}", answer.status());
         let came_in = self.work();
 
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         let received = self.receive(Queue::Turns).await?;
         let response = turns.handle(event(&received), deadline).await;
         ensure!(response.batch_item_failures.is_empty(), "a turn failed");

@@ -198,14 +198,15 @@ fn is_read(call: &str) -> bool {
     ["Query", "GetItem", "BatchGetItem", "GET"].iter().any(|read| call.ends_with(&format!(" {read}")))
 }
 
-/// Writes a log of `count` entries: the beginning in large commits, the end as turns write it.
+/// Writes a log of `count` entries: the beginning in large commits, the end as turns write it, which is all that a turn
+/// loads. Nothing is sealed.
 async fn fill(stack: &Stack, bot: &Bot, count: u64) -> anyhow::Result<u64> {
     let account = stack.environment.store.account(bot.account);
     let session = SessionKey::main("main");
     let mut head = Head::default();
     while head.next_seq < count {
         let left = count - head.next_seq;
-        let size = if left > 400 { 100.min(left - 400) } else { 2.min(left) };
+        let size = if left > 600 { 100.min(left - 600) } else { 2.min(left) };
         let entries: Vec<Entry> = (head.next_seq..head.next_seq + size).map(|seq| entry(bot, seq)).collect();
         let next = Head { next_seq: head.next_seq + size, updated_at: bot.created_at, ..head.clone() };
         let spending = &Spending::Nothing;
