@@ -17,6 +17,9 @@ async fn an_outbox_that_was_never_queued_is_swept() {
     let bot = stack.bot(stack.account().await.id, "tidy").await;
     let now = environment.clock.now();
     let outbound = Outbound {
+        media: vec![],
+        buttons: vec![],
+        parent: None,
         id: OutboundId::reply(TurnId::from_parts(now, 1), 0),
         account: bot.account,
         bot: bot.id,

@@ -120,6 +120,7 @@ async fn first_bot(environment: &Environment, account: AccountId) -> anyhow::Res
         resets: Default::default(),
         budget: Default::default(),
         turn_budget: None,
+        abilities: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -14,6 +14,7 @@
 //! `models`; the log is turned into a conversation once, in `transcript`, for every provider.
 
 mod egress;
+mod host;
 mod mind;
 mod models;
 mod prompt;
@@ -22,12 +23,15 @@ mod tools;
 mod transcript;
 mod workspace;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::account::{FallbackModel, ModelApi};
 use domain::turn::Question;
-use domain::{ChatKind, Entry, Price, Timestamp};
+use domain::{Abilities, ChatKind, Entry, Price, Thinking, Timestamp};
 
-pub use mind::{BoxFuture, Mind};
+pub use host::{Assignment, Expect, FileContent, FileInfo, Host, HostError, NoHost, Place, SessionInfo, ToSend};
+pub use mind::{BoxFuture, Mind, Progress};
 pub use models::{ModelError, SET_MODEL_COMMAND, Secret, price_of};
 pub use prompt::PROMPT_FILES;
 pub use tools::{Tool, ToolContext, Toolbox};
@@ -74,8 +78,24 @@ pub struct Agent {
     toolbox: Toolbox,
 }
 
+/// A bot's credentials, opened.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    /// Model providers' keys, by the provider's name.
+    pub providers: BTreeMap<String, Secret>,
+    pub search: Option<Secret>,
+    pub transcription: Option<Secret>,
+    /// Tokens of MCP servers, by the server's name.
+    pub mcp: BTreeMap<String, Secret>,
+}
+
+static NO_SECRETS: Secrets =
+    Secrets { providers: BTreeMap::new(), search: None, transcription: None, mcp: BTreeMap::new() };
+
+static NO_ABILITIES: std::sync::LazyLock<Abilities> = std::sync::LazyLock::new(Abilities::default);
+
 /// What the agent has to know of a bot.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct BotView<'a> {
     pub name: &'a str,
     /// IANA name. One that is not known counts as UTC.
@@ -84,7 +104,15 @@ pub struct BotView<'a> {
     pub model: Option<&'a str>,
     /// Replaces the provider's own base URL.
     pub base_url: Option<&'a str>,
+    /// Replaces the provider's own protocol.
+    pub api: Option<ModelApi>,
     pub api_key: Option<&'a Secret>,
+    /// Asked in this order when the model does not answer.
+    pub fallbacks: &'a [FallbackModel],
+    /// `None`: as the provider sees fit.
+    pub thinking: Option<Thinking>,
+    pub abilities: &'a Abilities,
+    pub secrets: &'a Secrets,
     /// What the model costs. `None`: what [`price_of`] knows of it.
     pub price: Option<Price>,
     /// How many tokens the model reads at most. `None`: what is known of it.
@@ -93,8 +121,28 @@ pub struct BotView<'a> {
     pub metered: bool,
 }
 
+impl Default for BotView<'_> {
+    fn default() -> Self {
+        BotView {
+            name: "",
+            time_zone: "",
+            model: None,
+            base_url: None,
+            api: None,
+            api_key: None,
+            fallbacks: &[],
+            thinking: None,
+            abilities: &NO_ABILITIES,
+            secrets: &NO_SECRETS,
+            price: None,
+            context_window: None,
+            metered: false,
+        }
+    }
+}
+
 /// What the model is asked with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ModelRequest<'a> {
     pub bot: BotView<'a>,
     /// What kind of chat the answer goes to: in groups the model is told who speaks.
@@ -104,6 +152,10 @@ pub struct ModelRequest<'a> {
     pub entries: &'a [Entry],
     /// What it is asked for: the turn's next step, or a summary.
     pub question: &'a Question,
+    /// Where pictures are read from.
+    pub host: &'a dyn Host,
+    /// Who is told the answer while it comes.
+    pub progress: Option<&'a dyn Progress>,
     pub now: Timestamp,
 }
 

@@ -5,12 +5,19 @@
 use std::pin::Pin;
 
 use domain::turn::ToolRules;
-use domain::{Answer, ToolCall, ToolResult};
+use domain::{Answer, Bot, ToolCall, ToolResult};
 
 use crate::{Agent, BotView, ModelError, ModelRequest, ToolContext};
 
 /// A future that workers may hold across threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who is told an answer while it comes.
+pub trait Progress: Send + Sync {
+    /// The text so far, from its beginning. It may be taken back: when a model fails on the way and is asked again, the
+    /// text begins anew.
+    fn said(&self, text: &str);
+}
 
 /// Answers, and runs the tools that its answers ask for.
 pub trait Mind: ToolRules + Send + Sync {
@@ -18,7 +25,7 @@ pub trait Mind: ToolRules + Send + Sync {
     fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>>;
 
     /// Runs one tool call. Never fails: what went wrong is for the model to read.
-    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext) -> BoxFuture<'a, ToolResult>;
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult>;
 
     /// The most that [`Mind::answer`] may cost, in micro-dollars. `None` if the model's price is not known.
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64>;
@@ -32,7 +39,7 @@ impl Mind for Agent {
         Box::pin(self.models.answer(request, &self.toolbox))
     }
 
-    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
         Box::pin(self.toolbox.run(call, context))
     }
 
@@ -46,7 +53,11 @@ impl Mind for Agent {
 }
 
 impl ToolRules for Agent {
-    fn may_repeat(&self, tool: &str) -> bool {
-        self.toolbox.may_repeat(tool)
+    fn may_repeat(&self, bot: &Bot, call: &ToolCall) -> bool {
+        self.toolbox.may_repeat(bot, call)
+    }
+
+    fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool {
+        self.toolbox.needs_approval(bot, call)
     }
 }

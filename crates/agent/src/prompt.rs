@@ -80,7 +80,16 @@ mod tests {
         let bot = BotView { name: "Heron", time_zone: "Pacific/Auckland", ..BotView::default() };
         let now = Timestamp::from_secs(1_795_356_000);
         let question = &Question::Step { tools: true };
-        system(&ModelRequest { bot, chat, workspace, entries: &[], question, now })
+        system(&ModelRequest {
+            bot,
+            chat,
+            workspace,
+            entries: &[],
+            question,
+            host: &crate::NoHost,
+            progress: None,
+            now,
+        })
     }
 
     fn file(name: &str, text: impl Into<String>) -> WorkspaceFile {

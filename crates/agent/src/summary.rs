@@ -144,6 +144,8 @@ mod tests {
             workspace: &workspace,
             entries: &entries,
             question: &domain::turn::Question::Step { tools: false },
+            host: &crate::NoHost,
+            progress: None,
             now: at,
         };
         let text = material(&request, &Context::of(&entries), 8, "");

@@ -7,12 +7,12 @@ mod current_time;
 mod web_fetch;
 
 use domain::turn::ToolRules;
-use domain::{Timestamp, ToolCall, ToolOutcome, ToolResult};
+use domain::{Bot, Entry, SessionKey, Timestamp, ToolCall, ToolOutcome, ToolResult, TurnId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::AgentError;
 use crate::egress::Guard;
+use crate::{AgentError, BotView, Host};
 use web_fetch::WebFetch;
 
 pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
@@ -30,11 +30,15 @@ pub struct Tool {
 }
 
 /// What a tool may know of the turn that it runs in.
-#[derive(Clone, Debug)]
-pub struct ToolContext {
+#[derive(Clone, Copy)]
+pub struct ToolContext<'a> {
     pub now: Timestamp,
-    /// The bot's, an IANA name.
-    pub time_zone: String,
+    pub bot: BotView<'a>,
+    pub session: &'a SessionKey,
+    pub turn: TurnId,
+    /// The end of the session's log, oldest first.
+    pub entries: &'a [Entry],
+    pub host: &'a dyn Host,
 }
 
 /// How a tool fails.
@@ -70,7 +74,7 @@ impl Toolbox {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
-    pub(crate) async fn run(&self, call: &ToolCall, context: &ToolContext) -> ToolResult {
+    pub(crate) async fn run(&self, call: &ToolCall, context: &ToolContext<'_>) -> ToolResult {
         let (outcome, text) = match self.dispatch(call, context).await {
             Ok(text) => (ToolOutcome::Ok, text),
             Err(ToolError::RespondToModel(text)) => (ToolOutcome::Error, text),
@@ -80,10 +84,10 @@ impl Toolbox {
                 (ToolOutcome::Error, text.to_owned())
             }
         };
-        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text }
+        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![] }
     }
 
-    async fn dispatch(&self, call: &ToolCall, context: &ToolContext) -> Result<String, ToolError> {
+    async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Result<String, ToolError> {
         let Some(tool) = self.tool(&call.name) else {
             let names: Vec<&str> = self.tools.iter().map(|tool| tool.name).collect();
             let text = format!("There is no tool `{}`; there are: {}.", call.name, names.join(", "));
@@ -99,8 +103,12 @@ impl Toolbox {
 
 impl ToolRules for Toolbox {
     /// A tool that does not exist only answers with an error, so it may be repeated.
-    fn may_repeat(&self, tool: &str) -> bool {
-        self.tool(tool).is_none_or(|tool| tool.may_repeat)
+    fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
+        self.tool(&call.name).is_none_or(|tool| tool.may_repeat)
+    }
+
+    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
+        false
     }
 }
 
@@ -124,7 +132,11 @@ mod tests {
 
     async fn run(name: &str, arguments: &str) -> (ToolOutcome, String) {
         let call = ToolCall { id: "call_1".into(), name: name.into(), arguments: arguments.into() };
-        let context = ToolContext { now: Timestamp::from_secs(1_795_356_000), time_zone: "Europe/Berlin".into() };
+        let session = SessionKey::main("main");
+        let bot = BotView { time_zone: "Europe/Berlin", ..BotView::default() };
+        let now = Timestamp::from_secs(1_795_356_000);
+        let turn = TurnId::from_parts(now, 1);
+        let context = ToolContext { now, bot, session: &session, turn, entries: &[], host: &crate::NoHost };
         let result = toolbox().run(&call, &context).await;
         assert_eq!((result.call.as_str(), result.name.as_str()), ("call_1", name));
         (result.outcome, result.text)
@@ -164,9 +176,8 @@ mod tests {
     fn every_description_can_be_run_and_repeated() {
         let toolbox = toolbox();
         for tool in toolbox.tools() {
-            assert!(toolbox.may_repeat(tool.name), "{}", tool.name);
+            assert!(tool.may_repeat, "{}", tool.name);
             assert_eq!(tool.parameters["type"], "object");
         }
-        assert!(toolbox.may_repeat("no such tool"));
     }
 }

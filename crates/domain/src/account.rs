@@ -1,12 +1,14 @@
 //! Accounts, their bots, and the bots' links.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::Channel;
 use crate::{
-    AccessPolicy, AccountId, BotId, Budget, LinkId, Price, QueueSettings, ResetSettings, SessionScope, Timestamp,
+    Abilities, AccessPolicy, AccountId, BotId, Budget, LinkId, Price, QueueSettings, ResetSettings, SessionScope,
+    Timestamp,
 };
 
 /// A secret under envelope encryption, as it is stored. Opaque here; `store` opens it where it is used.
@@ -40,6 +42,47 @@ pub enum BotStatus {
     Paused,
 }
 
+/// Which protocol a model server speaks (OpenClaw's names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelApi {
+    OpenaiCompletions,
+    OpenaiResponses,
+    AnthropicMessages,
+    GoogleGenerativeAi,
+    BedrockConverseStream,
+}
+
+/// How hard a model thinks before it answers (OpenClaw's levels). What a model does not know becomes the
+/// nearest that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Thinking {
+    Off,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+}
+
+/// A model that is asked when those before it do not answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FallbackModel {
+    /// `provider/model`
+    pub model: String,
+    /// `None`: the provider's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<ModelApi>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+}
+
 /// Which model a bot uses and how to reach it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,12 +90,24 @@ pub struct ModelSettings {
     /// `provider/model` as OpenClaw writes it. `None`: the built-in demo, which needs no key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Base URL of an OpenAI-compatible API, up to and including `/v1`. `None`: the provider's own.
+    /// Base URL of the API, for most up to and including `/v1`. `None`: the provider's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// The provider's key.
+    /// Which protocol is spoken there. `None`: the provider's own; OpenAI's chat completions where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<ModelApi>,
+    /// The key of the model's provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Sealed>,
+    /// Keys of other providers, by name, for the fallbacks.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, Sealed>,
+    /// Asked in this order when the model does not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<FallbackModel>,
+    /// `None`: as the provider sees fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
     /// What the model costs. `None`: what is known of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
@@ -93,6 +148,9 @@ pub struct Bot {
     /// What one turn may cost, in micro-dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_budget: Option<u64>,
+    /// What it may use beside its model.
+    #[serde(default)]
+    pub abilities: Abilities,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Counts the writes of this record; an edit that was made against another version is refused.

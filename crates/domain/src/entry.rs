@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Attachment, Channel, Quote, Sender};
-use crate::{EntryId, MessageId, Timestamp, TurnId};
+use crate::{EntryId, Media, MessageId, Timestamp, TurnId};
 
 /// One line of a session's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct Answer {
     pub text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    /// The answer as the provider wants it back, where text and calls are not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
     /// `provider/model` that answered.
     pub model: String,
     #[serde(default)]
@@ -107,6 +110,17 @@ pub struct Answer {
     /// What the call cost, in micro-dollars, by the model's price; 0 if that is not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cost: u64,
+}
+
+/// An answer in its provider's own form: signed thoughts, and ids that the provider asks for. Sent back to the
+/// same model as it is, and shown to nobody else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Native {
+    /// Which protocol's form it is, such as `anthropic-messages`.
+    pub api: String,
+    /// The model that wrote it, by its name on the wire.
+    pub model: String,
+    pub content: serde_json::Value,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -157,6 +171,9 @@ pub struct ToolResult {
     pub outcome: ToolOutcome,
     /// What the model reads.
     pub text: String,
+    /// Pictures that a model that sees is shown with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! Everything here is pure: no async, no clock, no randomness, no network. Time ([`Timestamp`]) and
 //! identity ([`id`]) come in as arguments, so that a simulation can replay any history.
 
+pub mod abilities;
 pub mod access;
 pub mod account;
 pub mod budget;
@@ -11,6 +12,7 @@ pub mod context;
 pub mod control;
 pub mod entry;
 pub mod id;
+pub mod media;
 pub mod message;
 pub mod queueing;
 pub mod reset;
@@ -20,17 +22,19 @@ pub mod time;
 pub mod transcript_line;
 pub mod turn;
 
+pub use abilities::{Abilities, ToolPolicy, ToolProfile};
 pub use access::{Access, AccessPolicy};
-pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed};
+pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed, Thinking};
 pub use budget::{Budget, BudgetScope, Price};
 pub use context::Context;
 pub use control::Control;
 pub use entry::{
-    Answer, Entry, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
+    Answer, Entry, EntryBody, Native, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
 };
 pub use id::{AccountId, BotId, DeadLetterId, EntryId, KeyId, LinkId, MessageId, TurnId};
+pub use media::{Media, MediaId};
 pub use message::{
-    Address, Attachment, AttachmentKind, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,
+    Address, Attachment, AttachmentKind, Button, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,
 };
 pub use queueing::{QueueMode, QueueSettings};
 pub use reset::ResetSettings;

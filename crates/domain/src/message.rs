@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, BotId, Control, LinkId, MessageId, SessionKey, Timestamp, TurnId};
+use crate::turn::Parent;
+use crate::{AccountId, BotId, Control, LinkId, Media, MessageId, SessionKey, Timestamp, TurnId};
 
 /// A chat network, as it is written in session keys, routes and settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,6 +138,12 @@ pub struct Attachment {
     /// In bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// The kept file, once it was fetched from the channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    /// What it says: a voice note's transcript, a document's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// What a message answers, as far as the channel says.
@@ -170,6 +177,9 @@ pub struct Inbound {
     /// What it asks the engine to do, if it is one of the engine's commands. Set at the door.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
+    /// The session that is told the answer, if this was said by another session of the bot and not by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,6 +200,11 @@ impl OutboundId {
     /// Part `part` (from 0) of what a turn says.
     pub fn reply(turn: TurnId, part: u32) -> OutboundId {
         OutboundId(format!("{turn}.{part}"))
+    }
+
+    /// What a tool call of a turn sends.
+    pub fn tool(turn: TurnId, call: &str) -> OutboundId {
+        OutboundId(format!("{turn}.{call}"))
     }
 
     /// A notice about a message that is not a turn's reply (a greeting, a pairing code, an apology).
@@ -218,9 +233,26 @@ pub struct Outbound {
     pub link: LinkId,
     pub channel: Channel,
     pub address: Address,
-    /// Markdown.
+    /// Markdown; may be empty when there are files.
     pub text: String,
+    /// Files that are sent after the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
+    /// Buttons below the text, where the channel has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<Button>,
+    /// The session that is told this, instead of a chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
     pub created_at: Timestamp,
+}
+
+/// A button below a message: who presses it sends the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Button {
+    pub label: String,
+    /// What is sent, such as `/approve K7Q2 once`; at most 64 bytes (Telegram's limit).
+    pub command: String,
 }
 
 impl Outbound {

@@ -26,8 +26,8 @@ use crate::budget::{Reserved, Settlement};
 use crate::entry::{Answer, EntryBody, StoppedBy, ToolCall, ToolResult};
 use crate::message::{Address, OutboundId};
 use crate::{
-    AccountId, Bot, BotId, Channel, Control, Entry, Inbound, LinkId, MessageId, Outbound, QueueSettings, Timestamp,
-    TurnId, Usage,
+    AccountId, Bot, BotId, Channel, Control, Entry, Inbound, LinkId, MessageId, Outbound, QueueSettings, SessionKey,
+    Thinking, Timestamp, TurnId, Usage,
 };
 
 pub use decide::{decide, pending_calls, taken_by};
@@ -64,11 +64,52 @@ pub struct Head {
     /// The session's own settings of what becomes of waiting messages. `None`: the bot's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueSettings>,
+    /// What the session has chosen for itself.
+    #[serde(skip_serializing_if = "SessionSettings::is_default")]
+    pub settings: SessionSettings,
     /// All tokens of the session so far.
     pub usage: Usage,
     /// What its models cost so far, in micro-dollars, as far as their prices are known.
     pub cost: u64,
     pub updated_at: Timestamp,
+}
+
+/// What a session has chosen for itself, by commands; `None` is what the bot has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionSettings {
+    /// `provider/model`: the bot's own model or one of its fallbacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
+    /// What is told below each answer of what it took.
+    #[serde(skip_serializing_if = "UsageFooter::is_off")]
+    pub usage: UsageFooter,
+}
+
+/// What is told below each answer of what it took (OpenClaw's `/usage`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UsageFooter {
+    #[default]
+    Off,
+    Tokens,
+    /// Tokens, and what they cost.
+    Full,
+}
+
+impl UsageFooter {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_off(&self) -> bool {
+        *self == UsageFooter::Off
+    }
+}
+
+impl SessionSettings {
+    fn is_default(&self) -> bool {
+        *self == SessionSettings::default()
+    }
 }
 
 /// A wish to end what is under way, written to the head at the door: the message that says so stands behind the
@@ -132,6 +173,21 @@ pub struct ReplyTo {
     pub link: LinkId,
     pub channel: Channel,
     pub address: Address,
+    /// The session that is told the answer, instead of that place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
+}
+
+/// A session that waits for what another session of its bot will say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub session: SessionKey,
+    /// What the other session is called there.
+    pub label: String,
+    /// Where the waiting session's own answer goes.
+    pub reply: ReplyTo,
+    /// How many sessions above this one wait in turn.
+    pub depth: u32,
 }
 
 impl ReplyTo {
@@ -142,6 +198,7 @@ impl ReplyTo {
             link: inbound.link,
             channel: inbound.channel,
             address: inbound.address.clone(),
+            parent: inbound.parent.clone(),
         }
     }
 
@@ -154,7 +211,7 @@ impl ReplyTo {
 
     /// The message that `text` becomes on its way there; `None` where replies are read from the log.
     pub fn outbound(&self, id: OutboundId, text: String, now: Timestamp) -> Option<Outbound> {
-        (!self.channel.is_read_from_log()).then(|| Outbound {
+        (self.parent.is_some() || !self.channel.is_read_from_log()).then(|| Outbound {
             id,
             account: self.account,
             bot: self.bot,
@@ -162,6 +219,9 @@ impl ReplyTo {
             channel: self.channel,
             address: self.address.clone(),
             text,
+            media: vec![],
+            buttons: vec![],
+            parent: self.parent.clone(),
             created_at: now,
         })
     }
@@ -236,9 +296,13 @@ pub enum Action {
     Finish,
 }
 
-/// Whether a tool may be run again when it is not known how it ended.
+/// What the engine has to know of the tools that a model may call.
 pub trait ToolRules {
-    fn may_repeat(&self, tool: &str) -> bool;
+    /// Whether a call may be made again when it is not known how it ended.
+    fn may_repeat(&self, bot: &Bot, call: &ToolCall) -> bool;
+
+    /// Whether the owner has to approve a call before it is made.
+    fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool;
 }
 
 /// What a decision is made from.

@@ -32,7 +32,7 @@ pub use error::StoreError;
 pub use links::{Pairing, Route};
 pub use notices::{NOTICE_TTL, Notice};
 pub use outbox::{Delivery, DeliveryStatus, OUTBOX_TTL, OVERDUE_AFTER};
-pub use secrets::{Keyring, SecretContext};
+pub use secrets::{BotSecret, Keyring, SecretContext};
 pub use segments::SEGMENT;
 pub use sessions::{Commit, LoggedEntries, MARK_TTL, SessionState, SessionSummary};
 pub use spending::{Allowance, Spending, Spent};

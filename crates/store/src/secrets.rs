@@ -24,16 +24,36 @@ const CACHED_KEYS: usize = 1000;
 
 /// Whose secret it is, and what for.
 #[derive(Clone, Copy, Debug)]
-pub enum SecretContext {
+pub enum SecretContext<'a> {
     ModelKey { account: AccountId, bot: BotId },
     LinkToken { account: AccountId, bot: BotId, link: LinkId },
+    Bot { account: AccountId, bot: BotId, name: BotSecret<'a> },
 }
 
-impl SecretContext {
+/// A secret of a bot beside its model's key.
+#[derive(Clone, Copy, Debug)]
+pub enum BotSecret<'a> {
+    /// The key of a model provider, by its name.
+    Provider(&'a str),
+    Search,
+    Transcription,
+    /// The token of an MCP server, by its name.
+    Mcp(&'a str),
+}
+
+impl SecretContext<'_> {
     fn text(self) -> String {
         match self {
             SecretContext::ModelKey { account, bot } => format!("{account}|{bot}|model-key"),
             SecretContext::LinkToken { account, bot, link } => format!("{account}|{bot}|{link}|token"),
+            SecretContext::Bot { account, bot, name: BotSecret::Provider(name) } => {
+                format!("{account}|{bot}|provider|{name}")
+            }
+            SecretContext::Bot { account, bot, name: BotSecret::Search } => format!("{account}|{bot}|search"),
+            SecretContext::Bot { account, bot, name: BotSecret::Transcription } => {
+                format!("{account}|{bot}|transcription")
+            }
+            SecretContext::Bot { account, bot, name: BotSecret::Mcp(name) } => format!("{account}|{bot}|mcp|{name}"),
         }
     }
 }
@@ -63,7 +83,7 @@ impl Keyring {
     }
 
     /// Encrypts a secret for storage.
-    pub async fn seal(&self, context: SecretContext, secret: &str) -> Result<Sealed, StoreError> {
+    pub async fn seal(&self, context: SecretContext<'_>, secret: &str) -> Result<Sealed, StoreError> {
         let context = context.text();
         let (data_key, wrapped) = self.data_key(&context).await?;
         let sealed = encrypt(&aead_key(&data_key)?, context.as_bytes(), secret.as_bytes())?;
@@ -71,7 +91,7 @@ impl Keyring {
     }
 
     /// Decrypts a stored secret. `Corrupt` if it was changed, or sealed in another context or under another root key.
-    pub async fn open(&self, context: SecretContext, sealed: &Sealed) -> Result<String, StoreError> {
+    pub async fn open(&self, context: SecretContext<'_>, sealed: &Sealed) -> Result<String, StoreError> {
         let context = context.text();
         let mut parts = sealed.0.split('.');
         let (Some(VERSION), Some(wrapped), Some(body), None) = (parts.next(), parts.next(), parts.next(), parts.next())
@@ -168,7 +188,7 @@ mod tests {
     use super::*;
     use domain::Timestamp;
 
-    fn context(bot: u128) -> SecretContext {
+    fn context(bot: u128) -> SecretContext<'static> {
         let at = Timestamp::default();
         SecretContext::ModelKey { account: AccountId::from_parts(at, 1), bot: BotId::from_parts(at, bot) }
     }

@@ -89,6 +89,7 @@ fn bot(name: &str, n: u128) -> Bot {
         resets: Default::default(),
         budget: Default::default(),
         turn_budget: None,
+        abilities: Default::default(),
         created_at: at(0),
         updated_at: at(0),
         version: 1,
@@ -124,6 +125,9 @@ fn exchange(first_seq: u64, n: u32) -> Vec<Entry> {
 
 fn outbound(n: u32) -> Outbound {
     Outbound {
+        media: vec![],
+        buttons: vec![],
+        parent: None,
         id: OutboundId::reply(turn(n.into()), 0),
         account: account(1),
         bot: bot_id(),

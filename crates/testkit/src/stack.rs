@@ -35,6 +35,7 @@ pub fn draft_bot(environment: &Environment, account: AccountId, name: &str) -> B
         resets: Default::default(),
         budget: Default::default(),
         turn_budget: None,
+        abilities: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -68,6 +68,7 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         resets: Default::default(),
         budget: Default::default(),
         turn_budget: None,
+        abilities: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

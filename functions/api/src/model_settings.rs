@@ -56,7 +56,8 @@ pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: Model
     let context_window = patch.context_window.unwrap_or(before.context_window.filter(|_| is_same));
     check_price(price)?;
     check_context_window(context_window)?;
-    let after = ModelSettings { model: Some(model), base_url, api_key, price, context_window };
+    let after =
+        ModelSettings { model: Some(model), base_url, api_key, price, context_window, ..ModelSettings::default() };
     // Otherwise who may change a bot could have its key sent wherever they like, and read it there.
     if before.api_key.is_some() && !names_key && destination(&before) != destination(&after) {
         return Err(Problem::unprocessable(

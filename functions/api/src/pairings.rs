@@ -54,6 +54,9 @@ pub(crate) async fn approve(
 async fn greet(environment: &Environment, link: &Link, sender: &Sender, code: &str) -> bool {
     let about = MessageId::of(link.id, &format!("pairing:{}:{}", sender.id, code.trim().to_uppercase()));
     let outbound = Outbound {
+        buttons: vec![],
+        media: vec![],
+        parent: None,
         id: OutboundId::notice("paired", &about),
         account: link.account,
         bot: link.bot,

@@ -143,6 +143,9 @@ async fn notify(
         channel: link.channel,
         address: received.address.clone(),
         text,
+        media: vec![],
+        buttons: vec![],
+        parent: None,
         created_at: environment.clock.now(),
     };
     environment.queues.send(&Task::Deliver(Box::new(outbound))).await?;

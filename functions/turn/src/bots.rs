@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent::{BotView, Secret, Workspace, WorkspaceFile};
-use domain::{AccountId, Bot, BotId, Budget};
+use agent::{BotView, Secret, Secrets, Workspace, WorkspaceFile};
+use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
 use runtime::Environment;
-use store::{SecretContext, StoreError};
+use store::{BotSecret, SecretContext, StoreError};
 use tokio::time::Instant;
 
 /// For how long a bot's record is trusted without reading it again: a change takes effect within this time.
@@ -21,6 +21,7 @@ pub(crate) struct BotContext {
     /// What all bots of its account together may spend.
     pub(crate) account_budget: Budget,
     pub(crate) api_key: Option<Secret>,
+    pub(crate) secrets: Secrets,
     pub(crate) workspace: Workspace,
     /// Why its turns cannot be run, for the owner: something that it needs can be read no more.
     pub(crate) broken: Option<String>,
@@ -47,7 +48,12 @@ impl BotContext {
             time_zone,
             model: model.model.as_deref(),
             base_url: model.base_url.as_deref(),
+            api: model.api,
             api_key: self.api_key.as_ref(),
+            fallbacks: &model.fallbacks,
+            thinking: model.thinking,
+            abilities: &self.bot.abilities,
+            secrets: &self.secrets,
             price: model.price,
             context_window: model.context_window,
             metered: self.is_metered(),
@@ -94,16 +100,19 @@ impl BotCache {
 
 async fn load(environment: &Environment, bot: Bot, account_budget: Budget) -> Result<BotContext, StoreError> {
     match load_parts(environment, &bot).await {
-        Ok((workspace, api_key)) => Ok(BotContext { bot, account_budget, api_key, workspace, broken: None }),
+        Ok((workspace, api_key, secrets)) => {
+            Ok(BotContext { bot, account_budget, api_key, secrets, workspace, broken: None })
+        }
         Err(StoreError::Corrupt(reason)) => {
             let workspace = Workspace::default();
-            Ok(BotContext { bot, account_budget, api_key: None, workspace, broken: Some(reason) })
+            let secrets = Secrets::default();
+            Ok(BotContext { bot, account_budget, api_key: None, secrets, workspace, broken: Some(reason) })
         }
         Err(error) => Err(error),
     }
 }
 
-async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, Option<Secret>), StoreError> {
+async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, Option<Secret>, Secrets), StoreError> {
     let account = environment.store.account(bot.account);
     let mut files = Vec::new();
     for (name, _) in account.workspace_list(bot.id).await? {
@@ -114,8 +123,31 @@ async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, 
             files.push(WorkspaceFile { name, text });
         }
     }
-    let Some(sealed) = &bot.model.api_key else { return Ok((Workspace { files }, None)) };
-    let context = SecretContext::ModelKey { account: bot.account, bot: bot.id };
-    let key = environment.store.keyring().open(context, sealed).await?;
-    Ok((Workspace { files }, Some(Secret::new(key))))
+    let keyring = environment.store.keyring();
+    let (account, id) = (bot.account, bot.id);
+    let api_key = match &bot.model.api_key {
+        Some(sealed) => Some(Secret::new(keyring.open(SecretContext::ModelKey { account, bot: id }, sealed).await?)),
+        None => None,
+    };
+    let open = async |name: BotSecret<'_>, sealed: &Sealed| {
+        let context = SecretContext::Bot { account, bot: id, name };
+        keyring.open(context, sealed).await.map(Secret::new)
+    };
+    let mut secrets = Secrets::default();
+    for (provider, sealed) in &bot.model.keys {
+        secrets.providers.insert(provider.clone(), open(BotSecret::Provider(provider), sealed).await?);
+    }
+    let Abilities { search, transcription, mcp, .. } = &bot.abilities;
+    if let Some(sealed) = search.as_ref().and_then(|search| search.api_key.as_ref()) {
+        secrets.search = Some(open(BotSecret::Search, sealed).await?);
+    }
+    if let Some(sealed) = transcription.as_ref().and_then(|transcription| transcription.api_key.as_ref()) {
+        secrets.transcription = Some(open(BotSecret::Transcription, sealed).await?);
+    }
+    for (name, server) in mcp {
+        if let Some(sealed) = &server.token {
+            secrets.mcp.insert(name.clone(), open(BotSecret::Mcp(name), sealed).await?);
+        }
+    }
+    Ok((Workspace { files }, api_key, secrets))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use agent::{Mind, ModelError, ModelRequest, ToolContext};
+use agent::{Mind, ModelError, ModelRequest, NoHost, ToolContext};
 use domain::budget::{BudgetScope, Settlement};
 use domain::task::Continue;
 use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, View, decide};
@@ -238,7 +238,7 @@ impl<'a> Worker<'a> {
                 Ok(Some(self.call_model(&turn, &question).await?))
             }
             Action::RunTools { turn, calls } => {
-                let results = self.run_tools(&calls).await;
+                let results = self.run_tools(&turn, &calls).await;
                 self.turn = Some(turn);
                 Ok(Some(results))
             }
@@ -353,6 +353,8 @@ impl<'a> Worker<'a> {
             workspace: &self.context.workspace,
             entries: &self.entries,
             question,
+            host: &NoHost,
+            progress: None,
             now: self.environment.clock.now(),
         }
     }
@@ -412,18 +414,26 @@ impl<'a> Worker<'a> {
         self.commit(commit, Spending::Settle(Settlement { reserved, micros: 0 })).await
     }
 
-    async fn run_tools(&self, calls: &[ToolCall]) -> Event {
+    async fn run_tools(&self, turn: &ActiveTurn, calls: &[ToolCall]) -> Event {
         if self.give_up {
             let result = |call: &ToolCall| ToolResult {
                 call: call.id.clone(),
                 name: call.name.clone(),
                 outcome: ToolOutcome::Error,
                 text: "It was not run: the workers that tried died.".to_owned(),
+                media: vec![],
             };
             return Event::ToolsRan(calls.iter().map(result).collect());
         }
-        let context = ToolContext { now: self.environment.clock.now(), time_zone: self.context.bot.time_zone.clone() };
-        let context = &context;
+        let host = NoHost;
+        let context = &ToolContext {
+            now: self.environment.clock.now(),
+            bot: self.context.view(),
+            session: &self.session,
+            turn: turn.id,
+            entries: &self.entries,
+            host: &host,
+        };
         let runs = calls.iter().cloned().map(|call| async move { self.mind.run_tool(&call, context).await });
         Event::ToolsRan(stream::iter(runs).buffered(TOOLS_AT_ONCE).collect().await)
     }
@@ -473,6 +483,7 @@ fn inbound_of(reply: &ReplyTo, session: &SessionKey, user: &domain::UserMessage)
         sender: user.sender.clone(),
         text: user.text.clone(),
         control: None,
+        parent: reply.parent.clone(),
         attachments: user.attachments.clone(),
         quote: user.quote.clone(),
         sent_at: user.sent_at,

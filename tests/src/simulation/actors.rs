@@ -9,7 +9,7 @@ use channels::SendError;
 use channels::telegram::Chunk;
 use delivery::Outlet;
 use domain::turn::{Question, ToolRules};
-use domain::{Address, Answer, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
+use domain::{Address, Answer, Bot, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
 use futures::future::BoxFuture;
 use testkit::cloud::Fate;
 use tokio::time::sleep;
@@ -75,6 +75,7 @@ impl Script {
 
     fn answer_for(&self, request: &ModelRequest<'_>, asked: &str, rounds: usize, cost: u64) -> Answer {
         let mut answer = Answer {
+            native: None,
             text: format!("answer to {asked}"),
             tool_calls: vec![],
             model: "script/one".to_owned(),
@@ -121,8 +122,12 @@ fn asked(request: &ModelRequest<'_>) -> (String, usize) {
 }
 
 impl ToolRules for Script {
-    fn may_repeat(&self, tool: &str) -> bool {
-        tool != PAY || self.repeat_all
+    fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
+        call.name != PAY || self.repeat_all
+    }
+
+    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
+        false
     }
 }
 
@@ -131,7 +136,7 @@ impl Mind for Script {
         Box::pin(self.think(request))
     }
 
-    fn run_tool<'a>(&'a self, call: &'a ToolCall, _: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, _: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
         Box::pin(async move {
             wait_at(&format!("{} ({}), before it runs", call.name, call.id)).await;
             if call.name == PAY {
@@ -140,7 +145,7 @@ impl Mind for Script {
             }
             wait_at(&format!("{} ({}), after it ran", call.name, call.id)).await;
             let (name, text) = (call.name.clone(), "done".to_owned());
-            ToolResult { call: call.id.clone(), name, outcome: ToolOutcome::Ok, text }
+            ToolResult { call: call.id.clone(), name, outcome: ToolOutcome::Ok, text, media: vec![] }
         })
     }
 

@@ -205,7 +205,7 @@ fn answer(bytes: &[u8], model: String) -> Result<Answer, Failure> {
         output: counts.completion_tokens,
         cached: counts.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
     };
-    Ok(Answer { text, tool_calls, model, usage, cost: 0 })
+    Ok(Answer { text, tool_calls, model, native: None, usage, cost: 0 })
 }
 
 /// Gives each call an id of its own: results are matched by it, and some servers leave it out.

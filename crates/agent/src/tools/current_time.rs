@@ -32,12 +32,12 @@ pub(super) struct Arguments {
     zone: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, context: &ToolContext) -> Result<String, ToolError> {
+pub(super) fn run(arguments: &Arguments, context: &ToolContext<'_>) -> Result<String, ToolError> {
     let asked = arguments.zone.as_deref().map(str::trim).filter(|zone| !zone.is_empty());
     if let Some(zone) = asked.filter(|zone| zone.parse::<Tz>().is_err()) {
         return Err(ToolError::RespondToModel(unknown_zone(zone)));
     }
-    let time = local_time(context.now, asked.unwrap_or(&context.time_zone));
+    let time = local_time(context.now, asked.unwrap_or(context.bot.time_zone));
     let iso = time.to_rfc3339_opts(SecondsFormat::Secs, false);
     Ok(format!("{iso}, {}, {}", time.format("%A"), time.timezone()))
 }

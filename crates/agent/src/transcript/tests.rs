@@ -46,7 +46,13 @@ fn answer_entry(text: &str, calls: &[&str]) -> EntryBody {
 
 fn result_entry(call: &str, text: &str) -> EntryBody {
     let name = "current_time".to_owned();
-    EntryBody::ToolResult(ToolResult { call: call.into(), name, outcome: ToolOutcome::Ok, text: text.into() })
+    EntryBody::ToolResult(ToolResult {
+        call: call.into(),
+        name,
+        outcome: ToolOutcome::Ok,
+        text: text.into(),
+        media: vec![],
+    })
 }
 
 /// More than any log here has.
@@ -293,6 +299,8 @@ fn quotes_and_attachments_are_shown_as_lines() {
         name: name.map(str::to_owned),
         mime: mime.map(str::to_owned),
         size,
+        media: None,
+        text: None,
     };
     let mut user = said("1", "Ann", "look");
     user.quote = Some(Quote { message: "9".into(), author: Some("Bob".into()), text: "two\nlines".into() });

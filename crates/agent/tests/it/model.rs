@@ -359,7 +359,5 @@ async fn a_call_costs_what_was_counted_and_no_more_than_was_estimated() {
 async fn a_simulation_may_stand_in_for_the_agent() {
     let agent = agent(AgentConfig::default());
     let mind: &dyn Mind = &agent;
-    assert!(mind.may_repeat("web_fetch"));
-    let rules: &dyn domain::turn::ToolRules = mind;
-    assert!(rules.may_repeat("current_time"));
+    let _: &dyn domain::turn::ToolRules = mind;
 }

@@ -1,10 +1,10 @@
 //! A session's log, written by hand.
 
-use agent::{Agent, AgentConfig, BotView, Mind, ModelRequest, Secret, Workspace};
+use agent::{Agent, AgentConfig, BotView, Mind, ModelRequest, NoHost, Secret, ToolContext, Workspace};
 use domain::turn::Question;
 use domain::{
-    Answer, Channel, ChatKind, Entry, EntryBody, EntryId, LinkId, MessageId, Sender, Timestamp, ToolCall, ToolOutcome,
-    ToolResult, TurnId, UserMessage,
+    Answer, Channel, ChatKind, Entry, EntryBody, EntryId, LinkId, MessageId, Sender, SessionKey, Timestamp, ToolCall,
+    ToolOutcome, ToolResult, TurnId, UserMessage,
 };
 
 /// The next step of a turn, which may call tools.
@@ -54,7 +54,8 @@ impl Session {
     pub(crate) async fn take(&mut self, agent: &Agent, answer: Answer) {
         let calls = answer.tool_calls.clone();
         self.push(EntryBody::Assistant(answer));
-        let context = agent::ToolContext { now: NOW, time_zone: "Europe/Berlin".into() };
+        let (session, entries) = (SessionKey::main("main"), self.entries.clone());
+        let context = ToolContext { entries: &entries, ..tool_context(&session) };
         for call in calls {
             let result = agent.run_tool(&call, &context).await;
             self.push(EntryBody::ToolResult(result));
@@ -70,13 +71,29 @@ impl Session {
         let (name, time_zone) = ("Heron", "Europe/Berlin");
         let bot = BotView { name, time_zone, model, base_url: url, api_key: Some(key), ..BotView::default() };
         let (workspace, entries) = (&self.workspace, self.entries.as_slice());
-        ModelRequest { bot, chat: ChatKind::Direct, workspace, entries, question: &STEP, now: NOW }
+        ModelRequest {
+            bot,
+            chat: ChatKind::Direct,
+            workspace,
+            entries,
+            question: &STEP,
+            host: &NoHost,
+            progress: None,
+            now: NOW,
+        }
     }
+}
+
+fn tool_context(session: &SessionKey) -> ToolContext<'_> {
+    let bot = BotView { name: "Heron", time_zone: "Europe/Berlin", ..BotView::default() };
+    let turn = TurnId::from_parts(NOW, 1);
+    ToolContext { now: NOW, bot, session, turn, entries: &[], host: &NoHost }
 }
 
 pub(crate) async fn run_tool(agent: &Agent, name: &str, arguments: serde_json::Value) -> (ToolOutcome, String) {
     let call = ToolCall { id: "call_1".into(), name: name.into(), arguments: arguments.to_string() };
-    let context = agent::ToolContext { now: NOW, time_zone: "Europe/Berlin".into() };
+    let session = SessionKey::main("main");
+    let context = tool_context(&session);
     let ToolResult { outcome, text, .. } = agent.run_tool(&call, &context).await;
     (outcome, text)
 }

@@ -188,6 +188,8 @@ fn attachments(message: &Message) -> Vec<Attachment> {
 
 fn from_file(kind: AttachmentKind, file: &File) -> Attachment {
     Attachment {
+        media: None,
+        text: None,
         kind,
         reference: file.file_id.clone(),
         name: file.file_name.clone(),
@@ -198,6 +200,8 @@ fn from_file(kind: AttachmentKind, file: &File) -> Attachment {
 
 fn from_photo(photo: &PhotoSize) -> Attachment {
     Attachment {
+        media: None,
+        text: None,
         kind: AttachmentKind::Image,
         reference: photo.file_id.clone(),
         name: None,
@@ -209,6 +213,8 @@ fn from_photo(photo: &PhotoSize) -> Attachment {
 
 fn from_sticker(sticker: &Sticker) -> Attachment {
     Attachment {
+        media: None,
+        text: None,
         kind: AttachmentKind::Sticker,
         reference: sticker.file_id.clone(),
         name: None,
@@ -219,11 +225,21 @@ fn from_sticker(sticker: &Sticker) -> Attachment {
 
 fn from_location(location: &Location) -> Attachment {
     let reference = format!("{},{}", location.latitude, location.longitude);
-    Attachment { kind: AttachmentKind::Location, reference, name: None, mime: None, size: None }
+    Attachment {
+        media: None,
+        text: None,
+        kind: AttachmentKind::Location,
+        reference,
+        name: None,
+        mime: None,
+        size: None,
+    }
 }
 
 fn from_contact(contact: &Contact) -> Attachment {
     Attachment {
+        media: None,
+        text: None,
         kind: AttachmentKind::Contact,
         reference: contact.phone_number.clone(),
         name: Some(join_name(&contact.first_name, contact.last_name.as_deref())),

@@ -48,7 +48,7 @@ fn user() -> impl Strategy<Value = UserMessage> {
     let attachment = (text(), option::of(text()), option::of(text()), option::of(any::<u64>()));
     let attachment = attachment.prop_map(|(reference, name, mime, size)| {
         let kind = if size.is_some() { AttachmentKind::Voice } else { AttachmentKind::Location };
-        Attachment { kind, reference, name, mime, size }
+        Attachment { kind, reference, name, mime, size, media: None, text: None }
     });
     let quote = (text(), option::of(text()), text());
     let quote = quote.prop_map(|(message, author, text)| Quote { message, author, text });
@@ -73,6 +73,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     (text(), calls, model, usage_strategy(), any::<u64>()).prop_map(|(text, tool_calls, model, usage, cost)| Answer {
         text,
         tool_calls,
+        native: None,
         model,
         usage,
         cost,
@@ -82,7 +83,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 fn body() -> impl Strategy<Value = EntryBody> {
     let outcome = prop::sample::select(vec![ToolOutcome::Ok, ToolOutcome::Error, ToolOutcome::Unknown]);
     let result = (text(), text(), outcome, text());
-    let result = result.prop_map(|(call, name, outcome, text)| ToolResult { call, name, outcome, text });
+    let result = result.prop_map(|(call, name, outcome, text)| ToolResult { call, name, outcome, text, media: vec![] });
     let by = prop::sample::select(vec![StoppedBy::Person, StoppedBy::Message]);
     let reason =
         prop::sample::select(vec![ResetReason::New, ResetReason::Reset, ResetReason::Daily, ResetReason::Idle]);
@@ -146,7 +147,8 @@ fn call(arguments: &str) -> ToolCall {
 
 fn answer_with(text: &str, tool_calls: Vec<ToolCall>) -> Entry {
     let usage = crate::Usage { input: 100, output: 5, cached: 40 };
-    let answer = Answer { text: text.into(), tool_calls, model: "openai/gpt-5".into(), usage, cost: 1_500 };
+    let answer =
+        Answer { text: text.into(), tool_calls, model: "openai/gpt-5".into(), usage, cost: 1_500, native: None };
     at_seq(3, EntryBody::Assistant(answer))
 }
 
@@ -177,8 +179,13 @@ fn an_answer_has_openclaws_shape() {
 
 #[test]
 fn the_other_entries_have_openclaws_shape() {
-    let result =
-        ToolResult { call: "call_1".into(), name: "write".into(), outcome: ToolOutcome::Unknown, text: "?".into() };
+    let result = ToolResult {
+        call: "call_1".into(),
+        name: "write".into(),
+        outcome: ToolOutcome::Unknown,
+        text: "?".into(),
+        media: vec![],
+    };
     let message = json_of(&at_seq(0, EntryBody::ToolResult(result)))["message"].take();
     assert_eq!((&message["toolCallId"], &message["isError"]), (&json!("call_1"), &json!(true)));
     let failed = EntryBody::Failed { text: "Sorry.".into(), detail: "status 500".into() };

@@ -252,7 +252,7 @@ fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Acti
         return stop_turn(&turn, Event::Loaded, by);
     }
     match pending_calls(view.entries, turn.id).first() {
-        Some(call) if !rules.may_repeat(&call.name) => {
+        Some(call) if !rules.may_repeat(view.bot, call) => {
             let result = ToolResult {
                 call: call.id.clone(),
                 name: call.name.clone(),
@@ -260,6 +260,7 @@ fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Acti
                 text: "Outcome unknown: the worker stopped while this tool ran, so it may or may not have taken \
                        effect. It was not run again. Check before you repeat it."
                     .to_owned(),
+                media: vec![],
             };
             vec![append(&turn, EntryBody::ToolResult(result)), go_on(turn)]
         }
@@ -274,7 +275,7 @@ fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<A
         if view.out_of_time {
             return vec![Action::Requeue { turn: turn.clone() }, Action::Finish];
         }
-        let together = pending.iter().take_while(|call| rules.may_repeat(&call.name)).count().max(1);
+        let together = pending.iter().take_while(|call| rules.may_repeat(view.bot, call)).count().max(1);
         let calls = pending[..together].iter().map(|call| (*call).clone()).collect();
         return vec![Action::RunTools { turn: turn.clone(), calls }];
     }

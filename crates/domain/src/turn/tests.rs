@@ -27,8 +27,12 @@ struct Worker {
 struct Rules;
 
 impl ToolRules for Rules {
-    fn may_repeat(&self, tool: &str) -> bool {
-        tool != "pay"
+    fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
+        call.name != "pay"
+    }
+
+    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
+        false
     }
 }
 
@@ -50,6 +54,7 @@ fn bot() -> Bot {
         resets: Default::default(),
         budget: Default::default(),
         turn_budget: None,
+        abilities: Default::default(),
         created_at: at(0),
         updated_at: at(0),
         version: 1,
@@ -73,6 +78,7 @@ fn message(n: u32) -> Inbound {
         sender: Sender { id: "5".into(), name: None, username: None },
         text: format!("message {n}"),
         control: None,
+        parent: None,
         attachments: vec![],
         quote: None,
         sent_at: Timestamp::default(),
@@ -81,7 +87,14 @@ fn message(n: u32) -> Inbound {
 }
 
 fn answer(text: &str) -> Answer {
-    Answer { text: text.into(), model: "test/one".into(), usage: Usage::default(), tool_calls: vec![], cost: 7 }
+    Answer {
+        text: text.into(),
+        model: "test/one".into(),
+        usage: Usage::default(),
+        tool_calls: vec![],
+        cost: 7,
+        native: None,
+    }
 }
 
 fn says(text: &str) -> Event {
@@ -229,6 +242,7 @@ impl Worker {
                 name: (*name).into(),
                 outcome: ToolOutcome::Ok,
                 text: "ok".into(),
+                media: vec![],
             })
             .collect();
         self.step(Event::ToolsRan(results))

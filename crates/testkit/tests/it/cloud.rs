@@ -50,6 +50,9 @@ fn calm_world() -> (Cloud, Environment) {
 
 fn outbound(n: u32) -> Outbound {
     Outbound {
+        media: vec![],
+        buttons: vec![],
+        parent: None,
         id: OutboundId::reply(TurnId::from_parts(at(0), n.into()), 0),
         account: account(),
         bot: bot(),

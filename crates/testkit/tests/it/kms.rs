@@ -4,7 +4,7 @@ use domain::{AccountId, BotId, Timestamp};
 use store::{Keyring, SecretContext, StoreError};
 use testkit::kms::{FakeKms, KEY_ARN};
 
-fn context(bot: u128) -> SecretContext {
+fn context(bot: u128) -> SecretContext<'static> {
     let at = Timestamp::default();
     SecretContext::ModelKey { account: AccountId::from_parts(at, 1), bot: BotId::from_parts(at, bot) }
 }

@@ -15,7 +15,10 @@ fn answers_are_read() {
     }"#;
     let answer = answer(json.as_bytes(), "openai/m".into()).unwrap();
     let usage = Usage { input: 10, output: 2, cached: 8 };
-    assert_eq!(answer, Answer { text: "Hi".into(), tool_calls: vec![], model: "openai/m".into(), usage, cost: 0 });
+    assert_eq!(
+        answer,
+        Answer { text: "Hi".into(), tool_calls: vec![], model: "openai/m".into(), usage, cost: 0, native: None }
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn log(results: &[usize]) -> Vec<Entry> {
             name: "web_fetch".into(),
             outcome: ToolOutcome::Ok,
             text: format!("<{}>", "x".repeat(bytes - 2)),
+            media: vec![],
         };
         let answer = || EntryBody::Assistant(Answer::default());
         let asks = || {
@@ -123,6 +124,8 @@ fn the_conversation_shows_what_is_left() {
         workspace: &workspace,
         entries: &entries,
         question: &Question::Step { tools: true },
+        host: &crate::NoHost,
+        progress: None,
         now: START + minutes(30),
     };
     let shown = crate::transcript::conversation(&request, &domain::Context::of(&entries));
