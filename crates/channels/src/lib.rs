@@ -43,6 +43,7 @@ impl Received {
         now: Timestamp,
     ) -> Inbound {
         Inbound {
+            is_owner: false,
             parent: None,
             account: bot.account,
             bot: bot.id,

@@ -57,6 +57,9 @@ impl Default for GroupRule {
 #[serde(default, deny_unknown_fields)]
 pub struct AccessPolicy {
     pub dm_policy: DmPolicy,
+    /// Sender ids (or `@handles`) of who owns the bot: they approve what its tools ask for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
     /// Sender ids (or `@handles`), `*` for everybody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_from: Vec<String>,
@@ -83,6 +86,11 @@ pub enum Access {
 }
 
 impl AccessPolicy {
+    /// Whether a sender owns the bot.
+    pub fn is_owner(&self, sender: &Sender) -> bool {
+        self.owners.iter().any(|owner| owner != "*") && lists(&self.owners, sender)
+    }
+
     /// Decides about one message.
     ///
     /// `mentioned` says whether the channel marked the message as addressed to the bot (its handle,

@@ -17,8 +17,21 @@ pub enum Control {
     Reset,
     /// `/compact [hint]`: the older part of the conversation is replaced by a summary.
     Compact { hint: String },
+    /// `/approve CODE once|always|deny`: the answer to what a tool asked for.
+    Approve { code: String, decision: Decision },
     /// `/queue [mode] [debounce:2s] [cap:5] [drop:old]`
     Queue { change: QueueChange },
+}
+
+/// What the owner says to a tool call that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// This call.
+    Once,
+    /// This call, and all of this tool in this session.
+    Always,
+    Deny,
 }
 
 impl Control {

@@ -172,6 +172,9 @@ pub struct Inbound {
     /// Where it was written, and so where the answer goes.
     pub address: Address,
     pub sender: Sender,
+    /// Whether the sender owns the bot, as far as this link knows: who may approve what a tool asks. Set at the door.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_owner: bool,
     /// Text or caption; may be empty when there are attachments.
     pub text: String,
     /// What it asks the engine to do, if it is one of the engine's commands. Set at the door.

@@ -155,6 +155,7 @@ impl AccountStore<'_> {
         }
         self.sessions_delete(bot.id).await?;
         self.workspace_delete(bot.id).await?;
+        self.media_delete(bot.id).await?;
         let actions = vec![
             self.store.delete_action(keys::bot(self.id, bot.id))?,
             self.store.delete_action(keys::bot_name(self.id, &bot.name))?,

@@ -28,12 +28,13 @@
 //! | object | key |
 //! | --- | --- |
 //! | a bot's workspace file | `acct_…/bot_…/workspace/<name>` |
+//! | a kept file | `acct_…/bot_…/media/<SHA-256>` |
 //! | a sealed segment of a session's log, 256 entries | `acct_…/bot_…/sessions/<session key>/<first seq, 12 digits>.jsonl` |
 //!
 //! In a segment's key, `/` and `%` of the session key are written as `%2F` and `%25`. A session key that would become too
 //! long for S3 in this way is written as `%` and its hash.
 
-use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MessageId, OutboundId, SessionKey};
+use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MediaId, MessageId, OutboundId, SessionKey};
 use sha2::{Digest, Sha256};
 
 /// How many partitions of the index `due` share the outbox.
@@ -160,6 +161,14 @@ pub(crate) fn outbox_shard(id: &OutboundId) -> u32 {
 
 pub(crate) fn workspace_prefix(account: AccountId, bot: BotId) -> String {
     format!("{account}/{bot}/workspace/")
+}
+
+pub(crate) fn media_prefix(account: AccountId, bot: BotId) -> String {
+    format!("{account}/{bot}/media/")
+}
+
+pub(crate) fn media(account: AccountId, bot: BotId, id: &MediaId) -> String {
+    format!("{}{id}", media_prefix(account, bot))
 }
 
 /// The longest session key in an object's key, in bytes: S3 takes 1024 for the whole.

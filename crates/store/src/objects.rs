@@ -1,21 +1,70 @@
-//! Texts in the bucket.
+//! Texts and files in the bucket.
 
 use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 
 use crate::Store;
 use crate::error::{StoreError, unavailable};
 
+/// An object as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    pub bytes: Bytes,
+    /// Tells this content from others.
+    pub tag: String,
+}
+
+/// What must be true of an object for it to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition<'a> {
+    /// There is none yet.
+    IsNew,
+    /// It is as it was when it was read.
+    HasTag(&'a str),
+}
+
 impl Store {
     /// Reads an object that is a text; `None` if there is none under this key.
     pub(crate) async fn object_get(&self, key: String) -> Result<Option<String>, StoreError> {
-        let output = match self.s3.get_object().bucket(&self.bucket).key(&key).send().await {
+        let Some(object) = self.object_read(&key).await? else { return Ok(None) };
+        let text = String::from_utf8(object.bytes.to_vec());
+        text.map(Some).map_err(|_| StoreError::Corrupt(format!("the object {key} is not UTF-8 text")))
+    }
+
+    /// Reads an object; `None` if there is none under this key.
+    pub(crate) async fn object_read(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        let output = match self.s3.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(output) => output,
             Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => return Ok(None),
             Err(e) => return Err(unavailable("read an object", &e)),
         };
-        let bytes = output.body.collect().await.map_err(|e| unavailable("read an object", &e))?;
-        let text = String::from_utf8(bytes.to_vec());
-        text.map(Some).map_err(|_| StoreError::Corrupt(format!("the object {key} is not UTF-8 text")))
+        let tag = output.e_tag().unwrap_or_default().to_owned();
+        let bytes = output.body.collect().await.map_err(|e| unavailable("read an object", &e))?.into_bytes();
+        Ok(Some(Object { bytes, tag }))
+    }
+
+    /// Writes an object. `Conflict` if it is not what the condition says.
+    pub(crate) async fn object_write(
+        &self,
+        key: String,
+        kind: &str,
+        bytes: Bytes,
+        condition: Option<Precondition<'_>>,
+    ) -> Result<(), StoreError> {
+        let request = self.s3.put_object().bucket(&self.bucket).key(key).content_type(kind);
+        let request = match condition {
+            None => request,
+            Some(Precondition::IsNew) => request.if_none_match("*"),
+            Some(Precondition::HasTag(tag)) => request.if_match(tag),
+        };
+        match request.body(ByteStream::from(bytes)).send().await {
+            Ok(_) => Ok(()),
+            // 412: it is another one; 404: it is gone; 409: somebody writes it just now.
+            Err(e) if e.raw_response().is_some_and(|r| matches!(r.status().as_u16(), 404 | 409 | 412)) => {
+                Err(StoreError::Conflict("the file was changed meanwhile"))
+            }
+            Err(e) => Err(unavailable("write an object", &e)),
+        }
     }
 
     pub(crate) async fn object_put(&self, key: String, kind: &str, text: String) -> Result<(), StoreError> {

@@ -1,8 +1,10 @@
 //! A bot's workspace: the Markdown files that say who it is and what it knows, as objects in S3.
 
+use bytes::Bytes;
 use domain::BotId;
 
 use crate::error::StoreError;
+use crate::objects::{Object, Precondition};
 use crate::{AccountStore, keys};
 
 impl AccountStore<'_> {
@@ -14,6 +16,23 @@ impl AccountStore<'_> {
     pub async fn workspace_put(&self, bot: BotId, name: &str, text: &str) -> Result<(), StoreError> {
         let key = format!("{}{name}", keys::workspace_prefix(self.id, bot));
         self.store.object_put(key, "text/markdown; charset=utf-8", text.to_owned()).await
+    }
+
+    /// Reads a workspace file with what tells it from others; `None` if there is none of this name.
+    pub async fn workspace_read(&self, bot: BotId, name: &str) -> Result<Option<Object>, StoreError> {
+        self.store.object_read(&format!("{}{name}", keys::workspace_prefix(self.id, bot))).await
+    }
+
+    /// Writes a workspace file. `Conflict` if it is not what the condition says. Earlier versions stay in the bucket.
+    pub async fn workspace_write(
+        &self,
+        bot: BotId,
+        name: &str,
+        bytes: Bytes,
+        condition: Option<Precondition<'_>>,
+    ) -> Result<(), StoreError> {
+        let key = format!("{}{name}", keys::workspace_prefix(self.id, bot));
+        self.store.object_write(key, "application/octet-stream", bytes, condition).await
     }
 
     /// The names of the workspace's files and the tags of their contents, by name.

@@ -80,6 +80,8 @@ fn inbound(
     let received = received.map_err(|error| Problem::bad_request(format!("Not sent: {error}.")))?;
     let session = session(bot, &conversation)?;
     let mut inbound = received.into_inbound(bot, webchat_link(bot), Channel::WebChat, session, now);
+    // Whoever has a key of the account owns its bots.
+    inbound.is_owner = true;
     inbound.control = command::parse(text, None).as_ref().and_then(Control::of);
     Ok(inbound)
 }

@@ -156,6 +156,7 @@ fn inbound(environment: &Environment, bot: &Bot, link: &Link, received: Received
     let now = environment.clock.now();
     let control = command::parse(&received.text, link.handle.as_deref()).and_then(|command| Control::of(&command));
     let mut inbound = received.into_inbound(bot, link.id, link.channel, SessionKey::main(&bot.agent), now);
+    inbound.is_owner = link.access.is_owner(&inbound.sender);
     inbound.control = control;
     inbound.session = SessionKey::of(&bot.agent, bot.dm_scope, &inbound);
     inbound

@@ -473,6 +473,7 @@ fn messages(entries: &[Entry]) -> Vec<MessageId> {
 /// The message as it is asked again: from what the log keeps of it, and where its turn's answer goes.
 fn inbound_of(reply: &ReplyTo, session: &SessionKey, user: &domain::UserMessage) -> Inbound {
     Inbound {
+        is_owner: false,
         account: reply.account,
         bot: reply.bot,
         link: reply.link,

@@ -215,6 +215,8 @@ fn obey(view: &View<'_>, inbound: &Inbound, control: &Control) -> Vec<Action> {
             let text = "A new conversation begins. I no longer look at what we said before.".to_owned();
             [said, reset].into_iter().chain(say(view, &turn, text, Commit::default())).collect()
         }
+        // No call waits for an owner yet.
+        Control::Approve { .. } => tell("There is nothing to approve.".to_owned(), Commit::default()),
         Control::Queue { change } => {
             let (text, queue) = change_queue(view, change);
             tell(text, Commit { queue, ..Commit::default() })

@@ -68,6 +68,7 @@ fn turn_id(n: u128) -> TurnId {
 fn message(n: u32) -> Inbound {
     let link = LinkId::from_parts(Timestamp::default(), 1);
     Inbound {
+        is_owner: false,
         account: AccountId::from_parts(Timestamp::default(), 1),
         bot: BotId::from_parts(Timestamp::default(), 1),
         link,

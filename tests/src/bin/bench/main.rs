@@ -245,6 +245,7 @@ fn entry(bot: &Bot, seq: u64) -> Entry {
 fn inbound(bot: &Bot, id: &str) -> Inbound {
     let link = LinkId::from_parts(bot.created_at, 1);
     Inbound {
+        is_owner: false,
         parent: None,
         account: bot.account,
         bot: bot.id,
