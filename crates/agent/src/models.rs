@@ -300,7 +300,7 @@ impl Models {
         call.pictures = match timeout_at(deadline, loading).await {
             Ok(pictures) => pictures,
             Err(_) => {
-                return Err(late(format!("its pictures were not there within {} s", patience.time.as_secs_f32())));
+                return Err(late(format!("its pictures were not there within {:.1} s", patience.time.as_secs_f32())));
             }
         };
         let answer = self.ask_with_retries(&call, request, patience, deadline).await?;
@@ -325,7 +325,7 @@ impl Models {
                     return Err(Failed { error, may_ask_another: is_providers });
                 }
                 Ok(Err(Failure::Retry { detail, after, is_billed })) => (detail, after, is_billed),
-                Err(_) => (format!("no answer within {} s", patience.time.as_secs_f32()), None, true),
+                Err(_) => (format!("no answer within {:.1} s", patience.time.as_secs_f32()), None, true),
             };
             was_refused &= !is_billed;
             let wait = after.unwrap_or_else(|| backoff(attempt));
