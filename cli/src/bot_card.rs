@@ -51,8 +51,10 @@ pub(crate) fn model(model: &ModelView) -> String {
 }
 
 fn price(price: Price) -> String {
-    let Price { input, output, cached } = price;
-    let cached = cached.map(|cached| format!(", {} for cached input", per_million(cached))).unwrap_or_default();
+    let Price { input, output, cached, cache_write } = price;
+    let part = |price: Option<u64>, what| price.map(|price| format!(", {} for {what}", per_million(price)));
+    let cached = part(cached, "cached input").unwrap_or_default()
+        + &part(cache_write, "input that is cached anew").unwrap_or_default();
     format!("{} for input, {} for output{cached}, a million tokens", per_million(input), per_million(output))
 }
 
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_price_is_told_by_the_million() {
-        let given = Price { input: 1_250_000, output: 10_000_000, cached: Some(125_000) };
+        let given = Price { input: 1_250_000, output: 10_000_000, cached: Some(125_000), ..Price::default() };
         let expected = "$1.25 for input, $10.00 for output, $0.125 for cached input, a million tokens";
         assert_eq!(price(given), expected);
     }

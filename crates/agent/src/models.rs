@@ -1,28 +1,58 @@
-//! Models: which one a bot means, how often it is asked, and what its failures mean.
+//! Models: which one a bot means, how often it is asked, which one is asked in its place, and what failures mean.
 //!
-//! A wire format is a module that turns a [`Call`] into one HTTP exchange; it knows nothing of retries.
-//! Retries and their time budget are here, the same for every format.
+//! ```text
+//! Models::answer ── for each of the bot's models, in order
+//!   provider   what `provider/model` stands for, and the protocol spoken there
+//!   call       the question, in no provider's words;  pictures, thinking, prices
+//!   wire       the call in its protocol's words:  openai_chat, openai_responses, anthropic, gemini, bedrock
+//!   exchange   one attempt over HTTP;  frames cut the stream,  draft becomes the answer
+//!   cooldown   models that failed are left alone for a while
+//! ```
+//!
+//! What is worth another attempt (429, 408, 409, 425, 5xx, no connection, a stream that broke off, an answer that says
+//! nothing) is tried again after a while that doubles, or that the provider asks for. A model that still fails, or whose
+//! provider refuses the key, asks for payment or does not know the model, gives way to the next; what a provider says
+//! against the conversation itself ends it. A model that others follow has two thirds of the time that is left, and one
+//! further attempt. Where calls are paid from a budget, an attempt that may have been billed is the last.
+//!
+//! Half an answer is none. A tool call whose arguments are not JSON is passed on: the tool's result says so to the model.
 
+mod anthropic;
+mod aws;
+mod bedrock;
+mod call;
+mod cooldown;
 mod demo;
+mod draft;
+mod exchange;
+mod frames;
+mod gemini;
 mod openai_chat;
+mod openai_responses;
+mod pictures;
 mod prices;
 mod provider;
+mod thinking;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
 
-use domain::turn::Question;
-use domain::{Answer, Context, Price, Usage};
+use domain::{Answer, Usage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::egress::{self, Guard};
 use crate::tools::Toolbox;
-use crate::transcript::{self, FEWEST_BYTES_PER_TOKEN, Step};
-use crate::{AgentConfig, AgentError, BotView, ModelRequest, prompt, summary};
+use crate::transcript::FEWEST_BYTES_PER_TOKEN;
+use crate::{AgentConfig, AgentError, BotView, ModelRequest};
+use call::Call;
+use cooldown::{Asked, Cooldowns};
+use pictures::Pictures;
 use provider::Target;
 
+pub use aws::AwsAccess;
 pub use demo::SET_MODEL_COMMAND;
 pub use prices::price_of;
 
@@ -30,8 +60,6 @@ pub use prices::price_of;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
 /// The wait before the first retry; it doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// How long an answer may be where it is paid from a budget, in tokens.
-const MAX_OUTPUT: u64 = 8_192;
 /// What a request costs beside what is written in it, in tokens.
 const OVERHEAD_TOKENS: u64 = 200;
 /// How many bytes make a token where a provider does not count them.
@@ -51,6 +79,10 @@ impl Secret {
 
     fn expose(&self) -> &str {
         &self.0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -72,6 +104,8 @@ pub enum ModelError {
         retry_after: Option<Duration>,
         /// The provider said no each time, so nothing was billed.
         was_refused: bool,
+        /// What to tell the person who waits.
+        person: String,
     },
     /// It will not answer until the owner changes something.
     #[error("the model cannot answer: {detail}")]
@@ -94,17 +128,30 @@ impl ModelError {
     /// What to tell the person when it is not tried again.
     pub fn person(&self) -> &str {
         match self {
-            ModelError::Temporary { .. } => {
-                "I could not reach my language model just now, so your message is not answered. \
-                 Please try again in a while; my owner can see what happened."
-            }
-            ModelError::Permanent { person, .. } => person,
+            ModelError::Temporary { person, .. } | ModelError::Permanent { person, .. } => person,
+        }
+    }
+
+    /// A model that did not answer in the end.
+    pub fn temporary(detail: impl Into<String>, retry_after: Option<Duration>, was_refused: bool) -> ModelError {
+        ModelError::Temporary {
+            detail: detail.into(),
+            retry_after,
+            was_refused,
+            person: unreached("my language model"),
         }
     }
 
     fn permanent(detail: impl Into<String>, person: &str) -> ModelError {
         ModelError::Permanent { detail: detail.into(), person: person.to_owned() }
     }
+}
+
+fn unreached(whom: &str) -> String {
+    format!(
+        "I could not reach {whom} just now, so your message is not answered. \
+         Please try again in a while; my owner can see what happened."
+    )
 }
 
 /// How one attempt failed.
@@ -117,55 +164,47 @@ enum Failure {
         /// The model may have answered, of no use, and will be paid for it.
         is_billed: bool,
     },
-    Stop(ModelError),
+    Stop {
+        error: ModelError,
+        /// It has to do with this provider or model alone: another one may answer.
+        is_providers: bool,
+    },
 }
 
 impl Failure {
     fn retry(detail: impl Into<String>) -> Failure {
         Failure::Retry { detail: detail.into(), after: None, is_billed: false }
     }
-}
 
-/// One question to a model, in no provider's words.
-struct Call<'a> {
-    target: Target<'a>,
-    key: Option<&'a Secret>,
-    system: String,
-    steps: Vec<Step<'a>>,
-    tools: Tools<'a>,
-    price: Option<Price>,
-    /// How many tokens the answer may have.
-    max_output: Option<u64>,
-}
-
-/// What a model is told of tools.
-#[derive(Clone, Copy)]
-enum Tools<'a> {
-    /// Nothing: it has none.
-    None,
-    Described {
-        toolbox: &'a Toolbox,
-        may_call: bool,
-    },
-}
-
-impl<'a> Call<'a> {
-    fn of(request: &'a ModelRequest<'_>, target: Target<'a>, toolbox: &'a Toolbox) -> Call<'a> {
-        let bot = &request.bot;
-        let context = Context::of(request.entries);
-        let (system, steps, tools) = match request.question {
-            Question::Step { tools } => {
-                let tools = Tools::Described { toolbox, may_call: *tools };
-                (prompt::system(request), transcript::conversation(request, &context), tools)
-            }
-            Question::Summary { keep_from, hint } => {
-                let steps = vec![Step::User(summary::material(request, &context, *keep_from, hint))];
-                (summary::PROMPT.trim_end().to_owned(), steps, Tools::None)
-            }
-        };
-        let max_output = bot.metered.then_some(MAX_OUTPUT);
-        Call { target, key: bot.api_key, system, steps, tools, price: bot.price(), max_output }
+    /// As [`Failure::retry`], and the model may have worked on it.
+    fn billed(detail: impl Into<String>) -> Failure {
+        Failure::Retry { detail: detail.into(), after: None, is_billed: true }
     }
+
+    fn of_provider(detail: impl Into<String>, person: &str) -> Failure {
+        Failure::Stop { error: ModelError::permanent(detail, person), is_providers: true }
+    }
+
+    fn billed_if(mut self, has_begun: bool) -> Failure {
+        if let Failure::Retry { is_billed, .. } = &mut self {
+            *is_billed |= has_begun;
+        }
+        self
+    }
+}
+
+/// How a model failed for good, as far as one question goes.
+struct Failed {
+    error: ModelError,
+    /// Whether another one may be asked.
+    may_ask_another: bool,
+}
+
+/// How long a model may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    time: Duration,
+    retries: u32,
 }
 
 /// The clients that models are reached with.
@@ -174,8 +213,10 @@ pub(crate) struct Models {
     client: Client,
     /// `None`: any address may be called.
     guard: Option<Guard>,
+    aws: Option<AwsAccess>,
     timeout: Duration,
     retries: u32,
+    cooldowns: Cooldowns,
 }
 
 impl Models {
@@ -186,59 +227,200 @@ impl Models {
             Some(guard) => guard.client(Policy::none())?,
             None => egress::unguarded_client(Policy::none())?,
         };
-        Ok(Models { client, guard, timeout: config.model_timeout, retries: config.model_retries })
+        let (timeout, retries, aws) = (config.model_timeout, config.model_retries, config.aws.clone());
+        Ok(Models { client, guard, aws, timeout, retries, cooldowns: Cooldowns::default() })
     }
 
     pub(crate) async fn answer(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Result<Answer, ModelError> {
-        let bot = &request.bot;
-        let Some(reference) = named(bot) else {
-            return Ok(demo::answer(request));
-        };
-        let target = Target::of(reference, bot.base_url)?;
-        target.check(self.guard.as_ref(), bot.api_key)?;
-        let answer = self.ask_with_retries(&Call::of(request, target, toolbox)).await;
-        answer.map_err(|error| redacted(error, bot.api_key))
-    }
-
-    /// The most that an answer may cost, in micro-dollars: an upper bound, where a provider's own count of tokens
-    /// is not known before. `None` if the price is not known.
-    pub(crate) fn estimate(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Option<u64> {
-        let bot = &request.bot;
-        let price = bot.price()?;
-        // Settings that are wrong cost nothing: nobody is asked.
-        let Some(Ok(target)) = named(bot).map(|reference| Target::of(reference, bot.base_url)) else {
-            return Some(0);
-        };
-        let bytes = openai_chat::body(&Call::of(request, target, toolbox)).to_string().len() as u64;
-        let input = bytes.div_ceil(FEWEST_BYTES_PER_TOKEN) + OVERHEAD_TOKENS;
-        Some(price.of(&Usage { input, output: MAX_OUTPUT, cached: 0 }))
-    }
-
-    async fn ask_with_retries(&self, call: &Call<'_>) -> Result<Answer, ModelError> {
         let deadline = Instant::now() + self.timeout;
+        let bots = candidates(&request.bot);
+        let mut failures: Vec<(String, ModelError)> = Vec::new();
+        for (at, bot) in bots.iter().enumerate() {
+            let Some(reference) = named(bot) else {
+                return Ok(demo::answer(request));
+            };
+            let (asked, is_last) = (Asked::of(bot), at + 1 == bots.len());
+            if let Some(left) = self.cooldowns.left(asked, Instant::now()).filter(|_| !is_last) {
+                let detail = format!("{reference}: it failed before and is left alone for {} s more", left.as_secs());
+                failures.push((reference.to_owned(), ModelError::temporary(detail, Some(left), true)));
+                continue;
+            }
+            let time = deadline.saturating_duration_since(Instant::now());
+            let patience = match is_last {
+                true => Patience { time, retries: self.retries },
+                false => Patience { time: time * 2 / 3, retries: self.retries.min(1) },
+            };
+            let request = ModelRequest { bot: *bot, ..*request };
+            let Failed { error, may_ask_another } = match self.ask(reference, &request, toolbox, patience).await {
+                Ok(answer) => {
+                    self.cooldowns.answered(asked);
+                    return Ok(answer);
+                }
+                Err(failed) => failed,
+            };
+            let error = redacted(error, bot.api_key);
+            let retry_after = match &error {
+                ModelError::Temporary { retry_after, .. } => *retry_after,
+                ModelError::Permanent { .. } => None,
+            };
+            self.cooldowns.failed(asked, retry_after, Instant::now());
+            if !is_last && may_ask_another {
+                tracing::warn!(
+                    model = reference,
+                    detail = error.detail(),
+                    "Another model is asked in place of this one"
+                );
+            }
+            failures.push((reference.to_owned(), error));
+            if !may_ask_another {
+                break;
+            }
+        }
+        Err(together(failures))
+    }
+
+    /// Asks one model, several times if need be.
+    async fn ask(
+        &self,
+        reference: &str,
+        request: &ModelRequest<'_>,
+        toolbox: &Toolbox,
+        patience: Patience,
+    ) -> Result<Answer, Failed> {
+        let deadline = Instant::now() + patience.time;
+        let of_settings = |error| Failed { error, may_ask_another: true };
+        let target = Target::of(reference, &request.bot, self.aws.as_ref()).map_err(of_settings)?;
+        target.check(self.guard.as_ref(), request.bot.api_key).map_err(of_settings)?;
+        let mut call = Call::of(request, target, toolbox);
+        let loading = Pictures::load(&mut call.steps, request.host, prices::sees(reference));
+        let late = |detail: String| Failed {
+            error: ModelError::temporary(format!("{reference}: {detail}"), None, true),
+            may_ask_another: true,
+        };
+        call.pictures = match timeout_at(deadline, loading).await {
+            Ok(pictures) => pictures,
+            Err(_) => {
+                return Err(late(format!("its pictures were not there within {:.1} s", patience.time.as_secs_f32())));
+            }
+        };
+        let answer = self.ask_with_retries(&call, request, patience, deadline).await?;
+        let tool_calls = answer.tool_calls.into_iter().map(|call| toolbox.as_meant(&request.bot, call)).collect();
+        Ok(Answer { tool_calls, ..answer })
+    }
+
+    async fn ask_with_retries(
+        &self,
+        call: &Call<'_>,
+        request: &ModelRequest<'_>,
+        patience: Patience,
+        deadline: Instant,
+    ) -> Result<Answer, Failed> {
         let mut attempt = 0;
         let mut was_refused = true;
         loop {
-            let asked = timeout_at(deadline, openai_chat::ask(&self.client, call)).await;
-            let (detail, after, is_billed) = match asked {
+            let asking = exchange::ask(&self.client, call, self.aws.as_ref(), request.progress);
+            let (detail, after, is_billed) = match timeout_at(deadline, asking).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(Failure::Stop(error))) => return Err(error),
+                Ok(Err(Failure::Stop { error, is_providers })) => {
+                    return Err(Failed { error, may_ask_another: is_providers });
+                }
                 Ok(Err(Failure::Retry { detail, after, is_billed })) => (detail, after, is_billed),
-                Err(_) => (format!("no answer within {} s", self.timeout.as_secs_f32()), None, true),
+                Err(_) => (format!("no answer within {:.1} s", patience.time.as_secs_f32()), None, true),
             };
             was_refused &= !is_billed;
             let wait = after.unwrap_or_else(|| backoff(attempt));
             let too_long = wait > MAX_RETRY_AFTER || Instant::now() + wait >= deadline;
             // What was set aside is enough for one answer, however useless.
-            let is_used_up = is_billed && call.max_output.is_some();
-            if attempt >= self.retries || too_long || is_used_up {
+            let is_used_up = is_billed && call.is_metered;
+            if attempt >= patience.retries || too_long || is_used_up {
                 let detail = format!("{}: {detail} (attempt {})", call.target.reference(), attempt + 1);
-                return Err(ModelError::Temporary { detail, retry_after: after, was_refused });
+                let error = ModelError::temporary(detail, after, was_refused);
+                return Err(Failed { error, may_ask_another: !is_used_up });
             }
             attempt += 1;
             tracing::debug!(model = %call.target.reference(), attempt, detail, "The model is asked again");
             sleep(wait).await;
         }
+    }
+
+    /// The most that an answer may cost, in micro-dollars: an upper bound, where a provider's own count of tokens
+    /// is not known before, over all models that may give it. `None` if a price is not known.
+    pub(crate) fn estimate(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Option<u64> {
+        let bots = candidates(&request.bot);
+        let costs = bots.into_iter().map(|bot| self.estimate_one(&ModelRequest { bot, ..*request }, toolbox));
+        costs.collect::<Option<Vec<u64>>>().map(|costs| costs.into_iter().max().unwrap_or(0))
+    }
+
+    fn estimate_one(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Option<u64> {
+        let bot = &request.bot;
+        let price = bot.price()?;
+        let Some(reference) = named(bot) else { return Some(0) };
+        // Settings that are wrong cost nothing: nobody is asked.
+        let Ok(target) = Target::of(reference, bot, self.aws.as_ref()) else { return Some(0) };
+        let mut call = Call::of(request, target, toolbox);
+        let pictures = Pictures::count(&mut call.steps, prices::sees(reference));
+        let bytes = wire::outgoing(&call).body.to_string().len() as u64;
+        let input = bytes.div_ceil(FEWEST_BYTES_PER_TOKEN) + OVERHEAD_TOKENS + call.picture_tokens(pictures);
+        // All of it may be written to the provider's cache, if that is dearer.
+        let cache_written = if price.cache_write > Some(price.input) { input } else { 0 };
+        Some(price.of(&Usage { input, output: call.most_output(), cached: 0, cache_written }))
+    }
+}
+
+/// A bot as it is with each of its models, in the order in which they are asked.
+fn candidates<'a>(bot: &BotView<'a>) -> Vec<BotView<'a>> {
+    let provider = |model: Option<&'a str>| model.map(provider::name_of);
+    let key_of = |model| provider(model).and_then(|name| bot.secrets.providers.get(name));
+    let first = BotView { api_key: bot.api_key.or_else(|| key_of(bot.model)), ..*bot };
+    let others = bot.fallbacks.iter().map(|fallback| {
+        let model = Some(fallback.model.as_str());
+        let own = bot.api_key.filter(|_| provider(model) == provider(bot.model));
+        BotView {
+            model,
+            base_url: fallback.base_url.as_deref(),
+            api: fallback.api,
+            api_key: key_of(model).or(own),
+            price: fallback.price,
+            context_window: fallback.context_window,
+            ..*bot
+        }
+    });
+    std::iter::once(first).chain(others).collect()
+}
+
+/// What is told when no model answered, each with its error.
+fn together(mut failures: Vec<(String, ModelError)>) -> ModelError {
+    if failures.len() == 1
+        && let Some((_, error)) = failures.pop()
+    {
+        return error;
+    }
+    let told = failures.iter().map(|(reference, error)| match error.detail() {
+        detail if detail.starts_with(reference.as_str()) => detail.to_owned(),
+        detail => format!("{reference}: {detail}"),
+    });
+    let detail = told.collect::<Vec<_>>().join("; ");
+    let names = failures.iter().map(|(reference, _)| reference.as_str()).collect::<Vec<_>>().join(", ");
+    let mut waits = Vec::new();
+    let (mut is_temporary, mut nothing_billed) = (false, true);
+    for (_, error) in &failures {
+        if let ModelError::Temporary { retry_after, was_refused, .. } = error {
+            is_temporary = true;
+            nothing_billed &= was_refused;
+            waits.extend(*retry_after);
+        }
+    }
+    match failures.pop() {
+        // What a provider says against the conversation is so for all of them.
+        Some((_, ModelError::Permanent { person, .. })) if !is_temporary => {
+            ModelError::Permanent { detail, person: format!("{person} (I asked {names}.)") }
+        }
+        _ => ModelError::Temporary {
+            detail,
+            retry_after: waits.into_iter().min(),
+            was_refused: nothing_billed,
+            person: unreached(&format!("any of my language models ({names})")),
+        },
     }
 }
 
@@ -248,11 +430,15 @@ fn named<'a>(bot: &BotView<'a>) -> Option<&'a str> {
 }
 
 /// What an answer cost, in micro-dollars; 0 if the price is not known. What a provider does not count is counted
-/// here, so that a budget cannot be evaded.
-fn cost(price: Option<Price>, usage: &Usage, sent: usize, received: usize) -> u64 {
-    let count = |tokens: u64, bytes: usize| if tokens > 0 { tokens } else { (bytes as u64).div_ceil(BYTES_PER_TOKEN) };
-    let usage = Usage { input: count(usage.input, sent), output: count(usage.output, received), ..*usage };
-    price.map_or(0, |price| price.of(&usage))
+/// here, so that a budget cannot be evaded. `sent` are the request's bytes without its pictures.
+fn cost(call: &Call<'_>, usage: &Usage, sent: usize, received: usize) -> u64 {
+    let tokens = |bytes: usize| (bytes as u64).div_ceil(BYTES_PER_TOKEN);
+    let input = match usage.input {
+        0 => tokens(sent) + call.picture_tokens(call.pictures.len()),
+        counted => counted,
+    };
+    let output = if usage.output > 0 { usage.output } else { tokens(received) };
+    call.price.map_or(0, |price| price.of(&Usage { input, output, ..*usage }))
 }
 
 /// Between half and the whole of a time that doubles: many workers that failed together do not come
@@ -269,6 +455,9 @@ fn redacted(mut error: ModelError, key: Option<&Secret>) -> ModelError {
     }
     error
 }
+
+#[cfg(test)]
+mod testing;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@
 mod current_time;
 mod web_fetch;
 
+use std::borrow::Cow;
+
 use domain::turn::ToolRules;
 use domain::{Bot, Entry, SessionKey, Timestamp, ToolCall, ToolOutcome, ToolResult, TurnId};
 use serde::de::DeserializeOwned;
@@ -85,6 +87,23 @@ impl Toolbox {
             }
         };
         ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![] }
+    }
+
+    // What follows is the same for every bot as long as all tools are told to all models.
+
+    /// The tools that a bot's model is told of.
+    pub(crate) fn declared(&self, _: &BotView<'_>) -> Vec<Tool> {
+        self.tools.clone()
+    }
+
+    /// A past call as the bot's model would make it now.
+    pub(crate) fn as_declared<'c>(&self, _: &BotView<'_>, call: &'c ToolCall) -> Cow<'c, ToolCall> {
+        Cow::Borrowed(call)
+    }
+
+    /// A call that the bot's model made, as it is run.
+    pub(crate) fn as_meant(&self, _: &BotView<'_>, call: ToolCall) -> ToolCall {
+        call
     }
 
     async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Result<String, ToolError> {

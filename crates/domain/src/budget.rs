@@ -69,15 +69,20 @@ pub struct Price {
     /// Input tokens that came from the provider's cache. `None`: as much as other input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<u64>,
+    /// Input tokens that the provider wrote to its cache. `None`: as much as other input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
 }
 
 impl Price {
     /// What a call cost, in micro-dollars, rounded up.
     pub fn of(&self, usage: &Usage) -> u64 {
         let cached = usage.cached.min(usage.input);
+        let written = usage.cache_written.min(usage.input - cached);
         let parts = [
-            (usage.input - cached, self.input),
+            (usage.input - cached - written, self.input),
             (cached, self.cached.unwrap_or(self.input)),
+            (written, self.cache_write.unwrap_or(self.input)),
             (usage.output, self.output),
         ];
         let total: u128 = parts.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
@@ -142,14 +147,20 @@ pub fn dollars(micros: u64) -> String {
 mod tests {
     use super::*;
 
+    fn usage(input: u64, output: u64, cached: u64) -> Usage {
+        Usage { input, output, cached, ..Usage::default() }
+    }
+
     #[test]
     fn a_call_costs_by_the_token_and_is_rounded_up() {
-        let price = Price { input: 1_250_000, output: 10_000_000, cached: Some(125_000) };
-        assert_eq!(price.of(&Usage { input: 1_000, output: 100, cached: 0 }), 2_250);
-        assert_eq!(price.of(&Usage { input: 1_000, output: 100, cached: 800 }), 250 + 100 + 1_000);
-        assert_eq!(price.of(&Usage { input: 1, output: 0, cached: 0 }), 2);
+        let price = Price { input: 1_250_000, output: 10_000_000, cached: Some(125_000), cache_write: Some(2_500_000) };
+        assert_eq!(price.of(&usage(1_000, 100, 0)), 2_250);
+        assert_eq!(price.of(&usage(1_000, 100, 800)), 250 + 100 + 1_000);
+        assert_eq!(price.of(&usage(1, 0, 0)), 2);
         // A provider that reports more cached tokens than it read is not believed.
-        assert_eq!(price.of(&Usage { input: 10, output: 0, cached: 1_000_000 }), 2);
+        assert_eq!(price.of(&usage(10, 0, 1_000_000)), 2);
+        assert_eq!(price.of(&Usage { cache_written: 200, ..usage(1_000, 0, 800) }), 100 + 500);
+        assert_eq!(price.of(&Usage { cache_written: 1_000_000, ..usage(10, 0, 0) }), 25);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The part of a log that a model is shown: since the last reset, or a summary and what came after it.
 
+use crate::Media;
 use crate::entry::{Entry, EntryBody};
 
 /// A token is about four bytes of English, and fewer characters of most other scripts.
 const BYTES_PER_TOKEN: usize = 4;
+
+/// A picture counts as much as this many bytes of text: about 1,500 tokens.
+const BYTES_OF_PICTURE: usize = 6_000;
 
 /// What the prompt and the descriptions of the tools take, in tokens, as long as no provider has said better.
 const PROMPT_TOKENS: u64 = 3000;
@@ -64,14 +68,23 @@ fn tokens_in(bytes: usize) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN) as u64
 }
 
+/// What pictures take of a model's window, in bytes of text.
+fn picture<'a>(media: impl Iterator<Item = &'a Media>) -> usize {
+    media.filter(|media| media.is_image()).count() * BYTES_OF_PICTURE
+}
+
 /// The bytes of an entry that a model reads.
 fn bytes(entry: &Entry) -> usize {
     match &entry.body {
-        EntryBody::User(user) => user.text.len() + user.quote.as_ref().map_or(0, |quote| quote.text.len()) + 16,
+        EntryBody::User(user) => {
+            let attached =
+                user.attachments.iter().map(|a| a.text.as_ref().map_or(0, String::len) + picture(a.media.iter()));
+            user.text.len() + user.quote.as_ref().map_or(0, |quote| quote.text.len()) + attached.sum::<usize>() + 16
+        }
         EntryBody::Assistant(answer) => {
             answer.text.len() + answer.tool_calls.iter().map(|call| call.arguments.len() + 40).sum::<usize>()
         }
-        EntryBody::ToolResult(result) => result.text.len() + 16,
+        EntryBody::ToolResult(result) => result.text.len() + picture(result.media.iter()) + 16,
         EntryBody::Dropped { summary, .. } => summary.as_ref().map_or(0, String::len),
         EntryBody::Failed { .. }
         | EntryBody::Notice { .. }

@@ -124,8 +124,8 @@ pub struct Native {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(cost: &u64) -> bool {
-    *cost == 0
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl EntryBody {
@@ -194,6 +194,9 @@ pub struct Usage {
     pub output: u64,
     /// Tokens of the request that came from the provider's cache.
     pub cached: u64,
+    /// Tokens of the request that the provider wrote to its cache and charges for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_written: u64,
 }
 
 impl std::ops::AddAssign for Usage {
@@ -201,5 +204,6 @@ impl std::ops::AddAssign for Usage {
         self.input += rhs.input;
         self.output += rhs.output;
         self.cached += rhs.cached;
+        self.cache_written += rhs.cache_written;
     }
 }

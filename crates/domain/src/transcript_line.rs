@@ -215,12 +215,12 @@ fn said(content: Vec<Block>, provider: &str, model: &str, stop_reason: &str, tim
 }
 
 fn usage(answer: &Answer) -> Usage {
-    let crate::Usage { input, output, cached } = answer.usage;
+    let crate::Usage { input, output, cached, cache_written } = answer.usage;
     Usage {
-        input: input.saturating_sub(cached),
+        input: input.saturating_sub(cached).saturating_sub(cache_written),
         output,
         cache_read: cached,
-        cache_write: 0,
+        cache_write: cache_written,
         total_tokens: input.saturating_add(output),
         // OpenClaw counts dollars.
         cost: Cost { total: answer.cost as f64 / 1e6, ..Cost::default() },

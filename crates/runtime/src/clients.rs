@@ -15,6 +15,8 @@ pub struct AwsClients {
     pub s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub kms: aws_sdk_kms::Client,
+    /// What they were made from: the region and the credentials.
+    pub config: SdkConfig,
 }
 
 /// Where stand-ins for the services listen.
@@ -35,6 +37,7 @@ impl AwsClients {
             s3: aws_sdk_s3::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
             kms: aws_sdk_kms::Client::new(&config),
+            config,
         }
     }
 
@@ -55,6 +58,7 @@ impl AwsClients {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             kms: aws_sdk_kms::Client::new(&config),
+            config,
         }
     }
 }

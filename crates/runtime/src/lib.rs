@@ -6,6 +6,7 @@ mod door;
 mod settings;
 mod telemetry;
 
+pub use aws_config::SdkConfig;
 pub use clients::{AwsClients, LocalEndpoints, http_client, install_crypto};
 pub use clock::{Clock, Entropy};
 pub use door::DoorError;
@@ -25,6 +26,8 @@ pub struct Environment {
     pub settings: Settings,
     /// For calls to channels. Calls to addresses that a user or a model names go through `agent`.
     pub http: reqwest::Client,
+    /// The function's role, where bots may use Amazon Bedrock with it ([`Settings::bedrock`]).
+    pub bedrock: Option<SdkConfig>,
 }
 
 impl Environment {
@@ -38,6 +41,7 @@ impl Environment {
         let store = Store::new(aws.dynamo, aws.s3, settings.table.clone(), settings.bucket.clone(), keyring);
         Ok(Environment {
             store,
+            bedrock: settings.bedrock.then_some(aws.config),
             queues: Queues::new(aws.sqs, settings.queues.clone()),
             clock: Clock::system(),
             entropy: Entropy::system(),

@@ -25,6 +25,9 @@ pub struct Settings {
     pub fetch_allow: Vec<String>,
     /// `LOWTIDE_PRIVATE_MODELS=1`: a bot's model may be on a private address.
     pub private_models: bool,
+    /// `LOWTIDE_BEDROCK=1`: every bot may use Amazon Bedrock with the turn function's role, at the deployment's expense.
+    /// Without it only bots with a Bedrock API key of their own can. Not for `lowtide dev`, which has no role.
+    pub bedrock: bool,
     /// `LOWTIDE_MODEL_TIMEOUT_SECS`: how long one step waits for its model, repetitions included.
     pub model_timeout: Duration,
 }
@@ -65,6 +68,7 @@ impl Settings {
                 .map(|list| list.split(',').map(|pair| pair.trim().to_owned()).collect())
                 .unwrap_or_default(),
             private_models: optional("LOWTIDE_PRIVATE_MODELS").is_some_and(|value| value == "1"),
+            bedrock: optional("LOWTIDE_BEDROCK").is_some_and(|value| value == "1"),
             model_timeout: optional("LOWTIDE_MODEL_TIMEOUT_SECS")
                 .and_then(|secs| secs.parse().ok())
                 .map_or(MODEL_TIMEOUT, Duration::from_secs),

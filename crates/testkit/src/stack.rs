@@ -127,6 +127,7 @@ impl Stack {
             entropy: Entropy::system(),
             settings,
             http: runtime::http_client().expect("an HTTP client"),
+            bedrock: None,
         };
         Stack { environment, embedded, kms, _dir: dir }
     }

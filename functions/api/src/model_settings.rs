@@ -119,8 +119,8 @@ fn base_url(text: &str) -> Result<String, Problem> {
 }
 
 fn check_price(price: Option<Price>) -> Result<(), Problem> {
-    let Some(Price { input, output, cached }) = price else { return Ok(()) };
-    if [input, output, cached.unwrap_or(0)].iter().all(|price| *price <= MAX_PRICE) {
+    let Some(Price { input, output, cached, cache_write }) = price else { return Ok(()) };
+    if [input, output, cached.unwrap_or(0), cache_write.unwrap_or(0)].iter().all(|price| *price <= MAX_PRICE) {
         return Ok(());
     }
     Err(Problem::bad_request(format!(

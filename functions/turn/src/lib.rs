@@ -10,13 +10,13 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{Agent, AgentConfig, Mind};
+use agent::{Agent, AgentConfig, AwsAccess, Mind};
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use domain::{BotId, Inbound, SessionKey, Task};
 use futures::future::join_all;
 use queues::{Queue, Record, RecordError, Retry};
-use runtime::Environment;
+use runtime::{Environment, SdkConfig};
 use tokio::time::Instant;
 
 use crate::bots::BotCache;
@@ -34,6 +34,12 @@ pub struct TurnHandler {
     environment: Environment,
     mind: Arc<dyn Mind>,
     bots: BotCache,
+}
+
+/// What models at Amazon Bedrock are called with. `None` where the role has no region or credentials: not in Lambda.
+fn aws_access(role: &SdkConfig) -> Option<AwsAccess> {
+    let (region, credentials) = (role.region()?.to_string(), role.credentials_provider()?);
+    Some(AwsAccess { region, credentials, endpoint: None })
 }
 
 /// The tasks of one session in a batch.
@@ -60,6 +66,7 @@ impl TurnHandler {
             private_models: settings.private_models,
             fetch_allow: settings.fetch_allow.clone(),
             model_timeout: settings.model_timeout,
+            aws: environment.bedrock.as_ref().and_then(aws_access),
             ..AgentConfig::default()
         };
         let agent = Agent::new(config).context("the agent's clients")?;

@@ -60,7 +60,7 @@ impl Script {
         sleep(Duration::from_secs(secs)).await;
         if fate == Fate::Lose || (weather.is_storm() && weather.chance(30)) {
             weather.note(format!("{body}: the model is busy"));
-            return Err(ModelError::Temporary { detail: "busy".to_owned(), retry_after: None, was_refused: true });
+            return Err(ModelError::temporary("busy", None, true));
         }
         let cost = if request.bot.metered { weather.random(|rng| rng.u64(0..=ESTIMATE)) } else { 0 };
         let answer = self.answer_for(request, &asked, rounds, cost);
@@ -68,7 +68,7 @@ impl Script {
         // The answer is paid for, and lost on its way.
         if wait_at("the model, after it answered").await == Fate::Lose {
             let detail = "the connection broke".to_owned();
-            return Err(ModelError::Temporary { detail, retry_after: None, was_refused: false });
+            return Err(ModelError::temporary(detail, None, false));
         }
         Ok(answer)
     }
@@ -79,7 +79,7 @@ impl Script {
             text: format!("answer to {asked}"),
             tool_calls: vec![],
             model: "script/one".to_owned(),
-            usage: Usage { input: 0, output: 1, cached: 0 },
+            usage: Usage { output: 1, ..Usage::default() },
             cost,
         };
         match request.question {

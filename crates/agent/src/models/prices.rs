@@ -23,8 +23,15 @@ struct Known {
 
 /// Prices in dollars per million tokens: input, input from the provider's cache, output.
 const fn known(reference: &'static str, input: f64, cached: f64, output: f64, window: u64) -> Known {
-    let price = Price { input: micros(input), output: micros(output), cached: Some(micros(cached)) };
+    let price = Price { input: micros(input), output: micros(output), cached: Some(micros(cached)), cache_write: None };
     Known { reference, price, window }
+}
+
+/// As [`known`], for Anthropic, which charges a quarter more for input that it writes to its cache.
+const fn claude(reference: &'static str, input: f64, cached: f64, output: f64, window: u64) -> Known {
+    let mut known = known(reference, input, cached, output, window);
+    known.price.cache_write = Some(micros(input * 1.25));
+    known
 }
 
 /// Dollars as micro-dollars.
@@ -57,12 +64,12 @@ const MODELS: [Known; 26] = [
     known("openai/gpt-4o-2024-05-13",            5.00,  5.00,   15.00,   128_000),
     known("openai/gpt-4o",                       2.50,  1.25,   10.00,   128_000),
     known("openai/gpt-4o-mini",                  0.15,  0.075,   0.60,   128_000),
-    known("anthropic/claude-opus-4-7",           5.00,  0.50,   25.00,   200_000),
-    known("anthropic/claude-opus-4-6",           5.00,  0.50,   25.00,   200_000),
-    known("anthropic/claude-opus-4-5",           5.00,  0.50,   25.00,   200_000),
-    known("anthropic/claude-sonnet-4-6",         3.00,  0.30,   15.00,   200_000),
-    known("anthropic/claude-sonnet-4-5",         3.00,  0.30,   15.00,   200_000),
-    known("anthropic/claude-haiku-4-5",          1.00,  0.10,    5.00,   200_000),
+    claude("anthropic/claude-opus-4-7",          5.00,  0.50,   25.00,   200_000),
+    claude("anthropic/claude-opus-4-6",          5.00,  0.50,   25.00,   200_000),
+    claude("anthropic/claude-opus-4-5",          5.00,  0.50,   25.00,   200_000),
+    claude("anthropic/claude-sonnet-4-6",        3.00,  0.30,   15.00,   200_000),
+    claude("anthropic/claude-sonnet-4-5",        3.00,  0.30,   15.00,   200_000),
+    claude("anthropic/claude-haiku-4-5",         1.00,  0.10,    5.00,   200_000),
     known("google/gemini-3.1-pro-preview",       2.00,  0.20,   12.00,   200_000),
     known("google/gemini-3-flash-preview",       0.50,  0.05,    3.00, 1_048_576),
     known("google/gemini-2.5-pro",               1.25,  0.125,  10.00,   200_000),
@@ -75,6 +82,9 @@ pub fn price_of(reference: Option<&str>, own: Option<Price>) -> Option<Price> {
     match (own, reference) {
         (Some(own), _) => Some(own),
         (None, None | Some(demo::NAME)) => Some(Price { cached: Some(0), ..Price::default() }),
+        (None, Some(reference)) if bedrock_claude(reference).is_some() && !reference.contains("/global.") => {
+            find(reference).map(|known| a_tenth_more(known.price))
+        }
         (None, Some(reference)) => find(reference).map(|known| known.price),
     }
 }
@@ -99,11 +109,50 @@ impl BotView<'_> {
 
 const OPENROUTER: &str = "openrouter/";
 
+/// Models that read nothing but text, by the beginning of their names.
+const BLIND: [&str; 9] =
+    ["codestral", "deepseek", "devstral", "gpt-3.5", "gpt-oss", "kimi-k2", "o1-mini", "o3-mini", "qwen3-coder"];
+
+/// Whether a model can be shown pictures. One that is not known is taken to see.
+pub(super) fn sees(reference: &str) -> bool {
+    let name = reference.rsplit('/').next().unwrap_or(reference).to_ascii_lowercase();
+    !BLIND.iter().any(|blind| name.starts_with(blind))
+}
+
+/// How many tokens a picture takes at most, by the providers' own rules for the largest that are sent.
+pub(super) fn picture_tokens(reference: &str) -> u64 {
+    // The one model that counts them as thirty times what they are.
+    if reference.contains("gpt-4o-mini") { 50_000 } else { 6_000 }
+}
+
+/// Where Bedrock's models are asked: anywhere, or in one part of the world, which costs a tenth more.
+const BEDROCK: [&str; 2] = ["amazon-bedrock/", "bedrock/"];
+
+/// Anthropic's name of a model at Bedrock, such as `us.anthropic.claude-haiku-4-5-20251001-v1:0`.
+fn bedrock_claude(reference: &str) -> Option<String> {
+    let name = BEDROCK.iter().find_map(|prefix| reference.strip_prefix(prefix))?;
+    let (_, name) = name.split_once("anthropic.")?;
+    let name = name.split_once("-v").map_or(name, |(name, _)| name);
+    Some(format!("anthropic/{name}"))
+}
+
+fn a_tenth_more(price: Price) -> Price {
+    let more = |price: u64| price + price.div_ceil(10);
+    Price {
+        input: more(price.input),
+        output: more(price.output),
+        cached: price.cached.map(more),
+        cache_write: price.cache_write.map(more),
+    }
+}
+
 /// A model is known by its name, with or without the date of its release (`-2025-11-13`, `-20251101`) or `-latest`.
 /// A name that only begins like a known one is another model, at another price. OpenRouter asks for what the
 /// provider asks for, and writes dots where Anthropic writes dashes.
 fn find(reference: &str) -> Option<&'static Known> {
     let reference = reference.strip_prefix(OPENROUTER).unwrap_or(reference);
+    let at_bedrock = bedrock_claude(reference);
+    let reference = at_bedrock.as_deref().unwrap_or(reference);
     // As providers are read from a reference: OpenAI's may be left out.
     let reference = if reference.contains('/') { reference.to_owned() } else { format!("openai/{reference}") };
     let reference = reference.replace('.', "-");
@@ -139,6 +188,9 @@ mod tests {
             ("anthropic/claude-haiku-4-5-20251001", Some(1_000_000)),
             ("openrouter/anthropic/claude-opus-4.5", Some(5_000_000)),
             ("openrouter/google/gemini-2.5-flash-lite", Some(100_000)),
+            ("amazon-bedrock/global.anthropic.claude-haiku-4-5-20251001-v1:0", Some(1_000_000)),
+            ("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0", Some(1_100_000)),
+            ("amazon-bedrock/amazon.nova-lite-v1:0", None),
             ("demo", Some(0)),
             // Other models, whose names only begin alike, and variants that have prices of their own.
             ("openai/gpt-5-pro", None),
@@ -154,14 +206,15 @@ mod tests {
 
     #[test]
     fn prices_are_exact_and_a_bots_own_goes_first() {
-        let price = Price { input: 250_000, output: 2_000_000, cached: Some(25_000) };
+        let price = Price { input: 250_000, output: 2_000_000, cached: Some(25_000), cache_write: None };
         assert_eq!(price_of(Some("openai/gpt-5-mini"), None), Some(price));
-        let own = Price { input: 1, output: 2, cached: None };
+        let own = Price { input: 1, output: 2, ..Price::default() };
         assert_eq!(price_of(Some("openai/gpt-5-mini"), Some(own)), Some(own));
         assert_eq!(price_of(Some("custom/m"), Some(own)), Some(own));
         assert_eq!(price_of(None, None).map(|price| (price.input, price.output)), Some((0, 0)));
         for known in &MODELS {
-            let Price { input, output, cached } = known.price;
+            let Price { input, output, cached, cache_write } = known.price;
+            assert!(cache_write.is_none_or(|write| write > input), "{}", known.reference);
             assert!(cached.is_some_and(|cached| cached <= input) && input < output, "{}", known.reference);
             assert_eq!(find(known.reference).map(|found| found.reference), Some(known.reference));
         }

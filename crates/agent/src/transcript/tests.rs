@@ -60,8 +60,8 @@ const ALL: usize = 1_000_000;
 
 fn shown(entries: &[Entry], max: usize) -> String {
     let line = |step: &Step<'_>| match step {
-        Step::User(text) => format!("user: {text}\n"),
-        Step::Assistant { text, calls } => {
+        Step::User { text, .. } => format!("user: {text}\n"),
+        Step::Assistant { text, calls, .. } => {
             let calls = calls.iter().map(|a| format!(" {}={}", a.call.id, a.result));
             format!("assistant: {text}{}\n", calls.collect::<String>())
         }
@@ -287,8 +287,8 @@ fn senders_are_named_where_they_vary() {
     let entries = log(vec![EntryBody::User(one.clone()), EntryBody::User(two)]);
     assert_eq!(shown(&entries, ALL), "user: Ann: hi\nuser: Bob System: obey: hello\n");
     let alone = log(vec![EntryBody::User(one)]);
-    assert_eq!(all_steps(&alone, ChatKind::Group), [Step::User("Ann: hi".into())]);
-    assert_eq!(all_steps(&alone, ChatKind::Direct), [Step::User("hi".into())]);
+    assert_eq!(all_steps(&alone, ChatKind::Group), [Step::said("Ann: hi")]);
+    assert_eq!(all_steps(&alone, ChatKind::Direct), [Step::said("hi")]);
 }
 
 #[test]

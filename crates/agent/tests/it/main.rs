@@ -1,7 +1,9 @@
 //! The agent over real sockets: a scripted model that checks the protocol, and pages to fetch.
 
 mod demo;
+mod failover;
 mod fetch;
 mod model;
+mod protocols;
 mod scripted_model;
 mod session;

@@ -65,7 +65,7 @@ async fn a_conversation_with_tools() {
     let answer = agent.answer(&last).await.expect("an answer");
     assert_eq!(answer.text, "It is three here and eleven in Tokyo.");
     assert_eq!(answer.model, "custom/org/m");
-    assert_eq!(answer.usage, Usage { input: 100, output: 7, cached: 60 });
+    assert_eq!(answer.usage, Usage { input: 100, output: 7, cached: 60, ..Usage::default() });
 
     let requests = model.finish();
     assert_eq!(requests[0]["model"], "org/m");
@@ -79,8 +79,8 @@ async fn a_conversation_with_tools() {
     assistant: – "a":{"arguments":"{}","name":"current_time"} "b":{"arguments":"{\"zone\":\"Asia/Tokyo\"}","name":"current_time"}
     tool(a): 2026-11-22T15:00:00+01:00, Sunday, Europe/Berlin
     tool(b): 2026-11-22T23:00:00+09:00, Sunday, Asia/Tokyo
-    assistant: – "a":{"arguments":"{}","name":"nonsense"}
-    tool(a): There is no tool `nonsense`; there are: current_time, web_fetch.
+    assistant: – "call_2_0":{"arguments":"{}","name":"nonsense"}
+    tool(call_2_0): There is no tool `nonsense`; there are: current_time, web_fetch.
     "#);
 }
 
@@ -323,7 +323,8 @@ async fn a_call_that_a_budget_paid_for_is_not_made_twice() {
 
 #[tokio::test]
 async fn a_call_costs_what_was_counted_and_no_more_than_was_estimated() {
-    let price = domain::Price { input: 1_000_000, output: 10_000_000, cached: Some(100_000) };
+    let price =
+        domain::Price { input: 1_000_000, output: 10_000_000, cached: Some(100_000), ..domain::Price::default() };
     let replies = [Reply::Text("Hello"), Reply::Uncounted("12345678"), Reply::Text("Hello"), Reply::Text("- Hello")];
     let model = ScriptedModel::start(replies).await;
     let (agent, key) = (agent(config()), Secret::new(KEY));

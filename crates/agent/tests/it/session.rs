@@ -1,10 +1,12 @@
 //! A session's log, written by hand.
 
 use agent::{Agent, AgentConfig, BotView, Mind, ModelRequest, NoHost, Secret, ToolContext, Workspace};
+use agent::{Assignment, BoxFuture, Expect, FileContent, FileInfo, Host, HostError, Place, SessionInfo, ToSend};
+use bytes::Bytes;
 use domain::turn::Question;
 use domain::{
-    Answer, Channel, ChatKind, Entry, EntryBody, EntryId, LinkId, MessageId, Sender, SessionKey, Timestamp, ToolCall,
-    ToolOutcome, ToolResult, TurnId, UserMessage,
+    Answer, Channel, ChatKind, Entry, EntryBody, EntryId, LinkId, Media, MediaId, MessageId, Sender, SessionKey,
+    Timestamp, ToolCall, ToolOutcome, ToolResult, TurnId, UserMessage,
 };
 
 /// The next step of a turn, which may call tools.
@@ -96,4 +98,69 @@ pub(crate) async fn run_tool(agent: &Agent, name: &str, arguments: serde_json::V
     let context = tool_context(&session);
     let ToolResult { outcome, text, .. } = agent.run_tool(&call, &context).await;
     (outcome, text)
+}
+
+/// A world of nothing but pictures.
+pub(crate) struct Pictures(pub(crate) Vec<(MediaId, &'static [u8])>);
+
+impl Host for Pictures {
+    fn media<'a>(&'a self, id: &'a MediaId) -> BoxFuture<'a, Result<Bytes, HostError>> {
+        let found = self.0.iter().find(|(known, _)| known == id).map(|(_, bytes)| Bytes::from_static(bytes));
+        Box::pin(async { found.ok_or_else(|| HostError::Failed("there is no such picture".to_owned())) })
+    }
+
+    fn files(&self) -> BoxFuture<'_, Result<Vec<FileInfo>, HostError>> {
+        Host::files(&NoHost)
+    }
+
+    fn file_read<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<FileContent>, HostError>> {
+        Host::file_read(&NoHost, path)
+    }
+
+    fn file_write<'a>(
+        &'a self,
+        path: &'a str,
+        bytes: Bytes,
+        expect: Expect<'a>,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        Host::file_write(&NoHost, path, bytes, expect)
+    }
+
+    fn media_keep<'a>(
+        &'a self,
+        bytes: Bytes,
+        mime: &'a str,
+        name: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Media, HostError>> {
+        Host::media_keep(&NoHost, bytes, mime, name)
+    }
+
+    fn places(&self) -> BoxFuture<'_, Result<Vec<Place>, HostError>> {
+        Host::places(&NoHost)
+    }
+
+    fn send<'a>(&'a self, call: &'a str, to: &'a Place, what: ToSend) -> BoxFuture<'a, Result<(), HostError>> {
+        Host::send(&NoHost, call, to, what)
+    }
+
+    fn sessions(&self) -> BoxFuture<'_, Result<Vec<SessionInfo>, HostError>> {
+        Host::sessions(&NoHost)
+    }
+
+    fn history<'a>(&'a self, session: &'a SessionKey, limit: usize) -> BoxFuture<'a, Result<Vec<Entry>, HostError>> {
+        Host::history(&NoHost, session, limit)
+    }
+
+    fn say_in<'a>(
+        &'a self,
+        call: &'a str,
+        session: &'a SessionKey,
+        text: &'a str,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        Host::say_in(&NoHost, call, session, text)
+    }
+
+    fn spawn<'a>(&'a self, call: &'a str, work: Assignment) -> BoxFuture<'a, Result<SessionKey, HostError>> {
+        Host::spawn(&NoHost, call, work)
+    }
 }

@@ -63,7 +63,12 @@ fn user() -> impl Strategy<Value = UserMessage> {
 }
 
 fn usage_strategy() -> impl Strategy<Value = crate::Usage> {
-    any::<(u64, u64, u64)>().prop_map(|(input, output, cached)| crate::Usage { input, output, cached })
+    any::<(u64, u64, u64, u64)>().prop_map(|(input, output, cached, cache_written)| crate::Usage {
+        input,
+        output,
+        cached,
+        cache_written,
+    })
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -146,7 +151,7 @@ fn call(arguments: &str) -> ToolCall {
 }
 
 fn answer_with(text: &str, tool_calls: Vec<ToolCall>) -> Entry {
-    let usage = crate::Usage { input: 100, output: 5, cached: 40 };
+    let usage = crate::Usage { input: 100, output: 5, cached: 40, cache_written: 20 };
     let answer =
         Answer { text: text.into(), tool_calls, model: "openai/gpt-5".into(), usage, cost: 1_500, native: None };
     at_seq(3, EntryBody::Assistant(answer))

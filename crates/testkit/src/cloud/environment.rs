@@ -88,6 +88,7 @@ impl Cloud {
             entropy,
             settings,
             http: http(),
+            bedrock: None,
         }
     }
 

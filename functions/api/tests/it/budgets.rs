@@ -111,7 +111,10 @@ async fn dollars_need_a_price() {
     let price = json!({ "input": 1_250_000, "output": 10_000_000, "cached": 125_000 });
     let with_price = json!({ "budget": { "micros": 5 }, "turn_budget": 5, "model": { "price": price } });
     let priced = changed(&api, with_price).await;
-    assert_eq!(priced.model.price, Some(Price { input: 1_250_000, output: 10_000_000, cached: Some(125_000) }));
+    assert_eq!(
+        priced.model.price,
+        Some(Price { input: 1_250_000, output: 10_000_000, cached: Some(125_000), ..Price::default() })
+    );
     // A price that is needed is not taken away, nor left behind with its model.
     refused(&api, json!({ "model": { "price": null } })).await;
     refused(&api, json!({ "model": { "model": "acme/two" } })).await;
@@ -132,7 +135,10 @@ async fn a_price_and_a_window_belong_to_their_model() {
     }
     let model = json!({ "model": "acme/one", "price": { "input": 1, "output": 2 }, "context_window": 4_000 });
     let set = changed(&api, json!({ "model": model })).await.model;
-    assert_eq!((set.price, set.context_window), (Some(Price { input: 1, output: 2, cached: None }), Some(4_000)));
+    assert_eq!(
+        (set.price, set.context_window),
+        (Some(Price { input: 1, output: 2, cached: None, ..Price::default() }), Some(4_000))
+    );
     let same = changed(&api, json!({ "model": { "model": "acme/one" } })).await.model;
     assert_eq!(same, set);
     for bad in [3_999, 100_000_001] {

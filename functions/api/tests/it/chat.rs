@@ -194,7 +194,7 @@ async fn every_kind_of_entry_is_shown() {
     api.new_bot("Tidy").await;
     let _: ChatAccepted = api.post(CHAT, json!({ "text": "/compact" })).await.read(202);
     let inbound = taken(&api).await;
-    let usage = Usage { input: 10, output: 2, cached: 0 };
+    let usage = Usage { input: 10, output: 2, cached: 0, ..Usage::default() };
     let answer = Answer { text: "Noon.".into(), model: "openai/x".into(), cost: 420, usage, ..Answer::default() };
     let compaction = EntryBody::Compaction {
         summary: "We met.".into(),
@@ -258,7 +258,7 @@ async fn a_session_has_a_page() {
     let before: SessionPage = api.get(page).await.read(200);
     assert_eq!((before.session, before.entries, before.busy, before.queue), (sent.session, 1, true, None));
 
-    let usage = Usage { input: 10, output: 2, cached: 5 };
+    let usage = Usage { input: 10, output: 2, cached: 5, ..Usage::default() };
     let answer = Answer { text: "Noon.".into(), model: "m".into(), cost: 420, usage, ..Answer::default() };
     let head = Head { queue: Some(Default::default()), ..head };
     commit(&api, &inbound, &head, vec![EntryBody::Assistant(answer)]).await;

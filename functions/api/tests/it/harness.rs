@@ -101,6 +101,7 @@ impl Api {
                 ..Settings::default()
             },
             http: http_client().unwrap(),
+            bedrock: None,
         };
         let (account, key) = new_account(&environment, "Ada").await;
         let router = api::router(environment.clone());

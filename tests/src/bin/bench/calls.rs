@@ -41,7 +41,7 @@ pub(crate) async fn print() -> anyhow::Result<()> {
     );
     let budget = |bot: &mut Bot| {
         bot.budget = Budget { micros: Some(1_000_000_000), ..Budget::default() };
-        bot.model.price = Some(Price { input: 1_000_000, output: 2_000_000, cached: None });
+        bot.model.price = Some(Price { input: 1_000_000, output: 2_000_000, cached: None, ..Price::default() });
     };
     count("an answer", |_| {}, false).await?;
     count("an answer, with a budget", budget, false).await?;

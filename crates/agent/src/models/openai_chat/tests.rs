@@ -1,7 +1,10 @@
-use super::*;
+use domain::{Answer, Native, ToolCall, Usage};
 
-fn failure(bytes: &str) -> String {
-    match answer(bytes.as_bytes(), "openai/m".into()) {
+use super::*;
+use crate::models::testing::{Stream, streamed, whole};
+
+fn failure(json: &str) -> String {
+    match whole("custom/m", json) {
         Err(Failure::Retry { detail, after: None, .. }) => detail,
         other => panic!("{other:?}"),
     }
@@ -13,19 +16,49 @@ fn answers_are_read() {
         "choices": [{ "message": { "content": "Hi", "tool_calls": null }, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": { "cached_tokens": 8 } }
     }"#;
-    let answer = answer(json.as_bytes(), "openai/m".into()).unwrap();
-    let usage = Usage { input: 10, output: 2, cached: 8 };
-    assert_eq!(
-        answer,
-        Answer { text: "Hi".into(), tool_calls: vec![], model: "openai/m".into(), usage, cost: 0, native: None }
-    );
+    let usage = Usage { input: 10, output: 2, cached: 8, cache_written: 0 };
+    let expected = Answer { text: "Hi".into(), model: "custom/m".into(), usage, ..Answer::default() };
+    assert_eq!(whole("custom/m", json).unwrap(), expected);
+}
+
+#[test]
+fn a_stream_is_put_together() {
+    let stream = Stream::events([
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning_content":"Hm."}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"Let me "}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"see."}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"k\":"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#,
+        "[DONE]",
+    ]);
+    let read = streamed("custom/m", &stream).unwrap();
+    let call = |id: &str, name: &str, arguments: &str| ToolCall {
+        id: id.into(),
+        name: name.into(),
+        arguments: arguments.into(),
+    };
+    assert_eq!(read.text, "Let me see.");
+    assert_eq!(read.tool_calls, [call("a", "f", r#"{"k":1}"#), call("b", "g", "{}")]);
+    assert_eq!((read.usage.input, read.usage.output), (10, 5));
+    let native = Native { api: "openai-completions".into(), model: "m".into(), content: json!({ REASONING: "Hm." }) };
+    assert_eq!(read.native, Some(native));
+    // Cut anywhere before its end it is no answer.
+    for cut in 0..8 {
+        let Err(Failure::Retry { detail, .. }) = streamed("custom/m", &stream.cut_after(cut)) else { panic!("{cut}") };
+        assert_eq!(detail, "the answer broke off before its end");
+    }
 }
 
 #[test]
 fn what_compatible_servers_do_differently_is_read_too() {
     let text = |message: &str| {
         let json = format!(r#"{{ "choices": [{{ "message": {message} }}], "usage": null }}"#);
-        let answer = answer(json.as_bytes(), "openai/m".into()).unwrap();
+        let answer = whole("custom/m", &json).unwrap();
         let calls = answer.tool_calls.iter().map(|call| format!(" {}:{}({})", call.id, call.name, call.arguments));
         format!("{}{}", answer.text, calls.collect::<String>())
     };
@@ -37,44 +70,25 @@ fn what_compatible_servers_do_differently_is_read_too() {
         { "function": { "name": "c" } }
     ] }"#;
     assert_eq!(text(calls), r#" x:a({"k":1}) call_1_x:b({"k":2}) call_2:c()"#);
+    // All calls with the same number, each whole.
+    let stream = Stream::events([
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"p","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"q","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"}]}"#,
+    ]);
+    let ids: Vec<String> = streamed("custom/m", &stream).unwrap().tool_calls.into_iter().map(|call| call.id).collect();
+    assert_eq!(ids, ["p", "q"]);
 }
 
 #[test]
-fn garbage_and_nothing_are_worth_another_attempt() {
-    assert!(failure("<html>Bad gateway</html>").contains("not a chat completion"));
+fn nothing_and_errors_are_worth_another_attempt() {
     assert_eq!(failure("{}"), "the response has no answer: no choices");
     assert_eq!(failure(r#"{"error":{"message":"overloaded"}}"#), "the response has no answer: overloaded");
     assert_eq!(
         failure(r#"{"choices":[{"message":{"content":" "},"finish_reason":"length"}]}"#),
         "the answer is empty (finish reason: length)"
     );
-}
-
-#[test]
-fn a_status_says_what_to_do_next() {
-    let refused = |status: u16, body: &str| match refused(StatusCode::from_u16(status).unwrap(), None, body.as_bytes())
-    {
-        Failure::Retry { detail, .. } => format!("retry: {detail}"),
-        Failure::Stop(error) => format!("stop: {} / {}", error.detail(), error.person()),
-    };
-    assert_eq!(refused(503, "busy"), "retry: status 503");
-    assert_eq!(refused(429, r#"{"error":{"message":"slow down"}}"#), "retry: status 429: slow down");
-    assert!(refused(429, r#"{"error":{"message":"m","code":"insufficient_quota"}}"#).ends_with(NO_CREDIT));
-    assert!(refused(402, "").ends_with(NO_CREDIT));
-    assert!(refused(401, "").ends_with(KEY_REFUSED));
-    assert!(refused(404, r#"{"error":"model \"x\" not found"}"#).contains(r#"(status 404: model "x" not found)"#));
-    assert!(refused(400, r#"{"error":{"message":"context too long"}}"#).contains("(status 400: context too long)"));
-    assert!(refused(302, "").ends_with(REQUEST_REFUSED));
-}
-
-#[test]
-fn waits_that_a_provider_asks_for_are_read() {
-    let after = |name: &'static str, value: &'static str| {
-        retry_after(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]))
-    };
-    assert_eq!(after("retry-after", "7"), Some(Duration::from_secs(7)));
-    assert_eq!(after("retry-after-ms", "250"), Some(Duration::from_millis(250)));
-    assert_eq!(after("retry-after", "-1"), None);
-    assert_eq!(after("retry-after", "NaN"), None);
-    assert_eq!(after("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    let stream = Stream::events([r#"{"choices":[{"delta":{"content":"Hal"}}]}"#, r#"{"error":{"message":"gone"}}"#]);
+    assert!(
+        matches!(streamed("custom/m", &stream), Err(Failure::Retry { detail, is_billed: true, .. }) if detail.ends_with("gone"))
+    );
 }

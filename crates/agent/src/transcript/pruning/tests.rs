@@ -131,7 +131,7 @@ fn the_conversation_shows_what_is_left() {
     let shown = crate::transcript::conversation(&request, &domain::Context::of(&entries));
     let results = shown.iter().filter_map(|step| match step {
         crate::transcript::Step::Assistant { calls, .. } => calls.first().map(|answered| answered.result.len()),
-        crate::transcript::Step::User(_) => None,
+        crate::transcript::Step::User { .. } => None,
     });
     assert_eq!(results.collect::<Vec<_>>(), [TRIMMED, TRIMMED, TRIMMED, 6_000]);
 }
