@@ -19,7 +19,7 @@ pub async fn tick(environment: &Environment) -> anyhow::Result<()> {
 }
 
 /// Wakes the turns that have waited long enough. Who is woken too early or twice does nothing.
-async fn wake_turns(environment: &Environment) -> anyhow::Result<()> {
+pub async fn wake_turns(environment: &Environment) -> anyhow::Result<()> {
     let now = environment.clock.now();
     for approval in environment.store.wakes_due(now, BATCH).await? {
         if let Err(error) = wake(environment, &approval, now).await {
