@@ -38,12 +38,12 @@ impl Question {
         entry.kind == EntryKind::User && entry.message.as_ref() == Some(&self.message)
     }
 
-    /// Takes the next entry of the log; true if it is the answer, or says that there is none.
+    /// Takes the next entry of the log; true if it is the answer, says that there is none, or asks the owner first.
     pub(crate) fn is_answered_by(&mut self, entry: &EntryView) -> bool {
         if self.is(entry) || entry.messages.contains(&self.message) {
             self.turn = Some(entry.turn);
         }
-        entry.is_final && self.turn == Some(entry.turn)
+        (entry.is_final || entry.kind == EntryKind::Asked) && self.turn == Some(entry.turn)
     }
 }
 

@@ -237,12 +237,12 @@ fn render(style: Style, name: &str, entry: &EntryView) -> String {
             let text = if entry.command { style.dim(text) } else { text.into_owned() };
             lines.push(format!("{}{text}", style.dim(who)));
         }
-        EntryKind::Assistant | EntryKind::Notice if !says_nothing(&entry.text) => {
+        EntryKind::Assistant | EntryKind::Notice | EntryKind::Asked if !says_nothing(&entry.text) => {
             lines.push(format!("{} {}", style.bold(format!("{name} ›")), style.shown(&entry.text)));
         }
         EntryKind::Assistant if entry.is_final => lines.push(style.dim(format!("({name} has nothing to say.)"))),
         EntryKind::Failed => lines.push(failed_text(style, entry)),
-        EntryKind::Assistant | EntryKind::Notice | EntryKind::ToolResult => {}
+        EntryKind::Assistant | EntryKind::Notice | EntryKind::Asked | EntryKind::ToolResult => {}
         EntryKind::Stopped | EntryKind::Reset | EntryKind::Compaction | EntryKind::Dropped => {
             lines.extend(remark(entry).map(|text| style.dim(text)));
         }
@@ -268,7 +268,12 @@ fn remark(entry: &EntryView) -> Option<String> {
             1 => "(a message was left out: too many waited)",
             count => return Some(format!("({count} messages were left out: too many waited)")),
         },
-        EntryKind::User | EntryKind::Assistant | EntryKind::ToolResult | EntryKind::Failed | EntryKind::Notice => {
+        EntryKind::User
+        | EntryKind::Assistant
+        | EntryKind::ToolResult
+        | EntryKind::Asked
+        | EntryKind::Failed
+        | EntryKind::Notice => {
             return None;
         }
     };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use api::views::{
-    AccountPatch, AccountView, BotCreate, BotPatch, BotView, ChatAccepted, ChatPage, ChatSend, DeadLetterView,
-    FileView, Items, LinkCreate, LinkView, NoticeView, PairingApprove, PairingApproved, PairingView, ProblemView,
-    UsageView,
+    AccountPatch, AccountView, ApprovalDecision, ApprovalView, BotCreate, BotPatch, BotView, ChatAccepted, ChatPage,
+    ChatSend, DeadLetterView, FileView, Items, LinkCreate, LinkView, NoticeView, PairingApprove, PairingApproved,
+    PairingView, ProblemView, UsageView,
 };
 use domain::{BotId, LinkId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -69,6 +69,14 @@ impl Client {
 
     pub(crate) async fn notice_delete(&self, about: &str) -> Answer<()> {
         self.done(self.request(Method::DELETE, &["v1", "notices", about])).await
+    }
+
+    pub(crate) async fn approval_list(&self) -> Answer<Items<ApprovalView>> {
+        self.json(self.request(Method::GET, &["v1", "approvals"])).await
+    }
+
+    pub(crate) async fn approval_decide(&self, code: &str, decision: ApprovalDecision) -> Answer<()> {
+        self.done(self.request(Method::POST, &["v1", "approvals", code]).json(&decision)).await
     }
 
     pub(crate) async fn bot_list(&self) -> Answer<Items<BotView>> {

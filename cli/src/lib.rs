@@ -4,6 +4,7 @@ pub mod dev;
 
 mod account;
 mod answer;
+mod approvals;
 mod bot_card;
 mod bot_settings;
 mod bots;
@@ -74,6 +75,9 @@ enum Command {
     Usage,
     /// See what you should know, such as a budget that is used up
     Notices(account::NoticesArgs),
+    /// See what your bots want to do and may not without you; allow or deny it
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsCommand),
     /// See what failed for good; replay or discard it
     #[command(subcommand, visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -116,6 +120,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Account(args) => account::account(&client, output, args).await,
         Command::Usage => account::usage(&client, output).await,
         Command::Notices(args) => account::notices(&client, output, args).await,
+        Command::Approvals(command) => approvals::run(&client, output, command).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
     }
 }

@@ -232,7 +232,8 @@ fn kind(entry: &Entry) -> &'static str {
         EntryBody::Assistant(_) => "calls",
         EntryBody::ToolResult(_) => "result",
         EntryBody::Notice { .. } => "notice",
-        EntryBody::Failed { .. }
+        EntryBody::Asked { .. }
+        | EntryBody::Failed { .. }
         | EntryBody::Stopped { .. }
         | EntryBody::Reset { .. }
         | EntryBody::Compaction { .. }

@@ -30,6 +30,9 @@ pub trait Mind: ToolRules + Send + Sync {
     /// The most that [`Mind::answer`] may cost, in micro-dollars. `None` if the model's price is not known.
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64>;
 
+    /// The tools that a bot's model is given, by name.
+    fn tool_names(&self, bot: &BotView<'_>) -> Vec<String>;
+
     /// How many tokens a bot's model is given at most.
     fn context_window(&self, bot: &BotView<'_>) -> u64;
 }
@@ -45,6 +48,10 @@ impl Mind for Agent {
 
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64> {
         self.models.estimate(request, &self.toolbox)
+    }
+
+    fn tool_names(&self, _: &BotView<'_>) -> Vec<String> {
+        self.toolbox.tools().iter().map(|tool| tool.name.to_owned()).collect()
     }
 
     fn context_window(&self, bot: &BotView<'_>) -> u64 {

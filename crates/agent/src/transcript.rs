@@ -133,7 +133,8 @@ fn steps<'a>(entries: &'a [Entry], chat: ChatKind, pruned: &Pruned) -> Vec<Step<
             // Results are found from their calls; one without a call (the view began after it) is left out.
             EntryBody::ToolResult(_) => {}
             // What the engine said or did is not the model's; what was left out unsaid is nobody's.
-            EntryBody::Failed { .. }
+            EntryBody::Asked { .. }
+            | EntryBody::Failed { .. }
             | EntryBody::Notice { .. }
             | EntryBody::Reset { .. }
             | EntryBody::Compaction { .. }

@@ -116,6 +116,40 @@ pub struct ModelSettings {
     pub context_window: Option<u64>,
 }
 
+/// How a model is reached, and what is known of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach<'a> {
+    pub base_url: Option<&'a str>,
+    pub api: Option<ModelApi>,
+    pub price: Option<Price>,
+    pub context_window: Option<u64>,
+}
+
+impl ModelSettings {
+    /// How `model` (`provider/model`) is reached, if a session may choose it: the bot's own, one of its fallbacks, or another
+    /// one of the same provider.
+    pub fn reach(&self, model: &str) -> Option<Reach<'_>> {
+        let own = self.model.as_deref()?;
+        let base_url = self.base_url.as_deref();
+        if model == own {
+            return Some(Reach { base_url, api: self.api, price: self.price, context_window: self.context_window });
+        }
+        if let Some(fallback) = self.fallbacks.iter().find(|fallback| fallback.model == model) {
+            let FallbackModel { base_url, api, price, context_window, .. } = fallback;
+            return Some(Reach {
+                base_url: base_url.as_deref(),
+                api: *api,
+                price: *price,
+                context_window: *context_window,
+            });
+        }
+        let (provider, name) = model.split_once('/')?;
+        let is_same = own.split_once('/').is_some_and(|(own, _)| own == provider);
+        let is_name = !name.is_empty() && name.len() <= 200 && name.chars().all(|c| c.is_ascii_graphic() && c != '`');
+        (is_same && is_name).then_some(Reach { base_url, api: self.api, ..Reach::default() })
+    }
+}
+
 /// The longest name of a bot, in characters.
 pub const MAX_BOT_NAME: usize = 64;
 

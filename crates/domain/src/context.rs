@@ -86,7 +86,8 @@ fn bytes(entry: &Entry) -> usize {
         }
         EntryBody::ToolResult(result) => result.text.len() + picture(result.media.iter()) + 16,
         EntryBody::Dropped { summary, .. } => summary.as_ref().map_or(0, String::len),
-        EntryBody::Failed { .. }
+        EntryBody::Asked { .. }
+        | EntryBody::Failed { .. }
         | EntryBody::Notice { .. }
         | EntryBody::Stopped { .. }
         | EntryBody::Reset { .. }

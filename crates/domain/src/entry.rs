@@ -28,6 +28,8 @@ pub enum EntryBody {
     Assistant(Answer),
     /// What one tool call gave.
     ToolResult(ToolResult),
+    /// These calls wait for the owner's word; `text` is the question, in Markdown. It stands until the calls have results.
+    Asked { code: String, calls: Vec<String>, text: String, until: Timestamp },
     /// The turn ended without an answer. `text` is what the person was told; `detail` is for the owner.
     Failed { text: String, detail: String },
     /// What the bot said by itself, without a model: the answer to a command, a refusal for want of budget.
@@ -137,9 +139,20 @@ impl EntryBody {
             | EntryBody::Notice { .. }
             | EntryBody::Stopped { .. }
             | EntryBody::Dropped { .. } => true,
-            EntryBody::User(_) | EntryBody::ToolResult(_) | EntryBody::Reset { .. } | EntryBody::Compaction { .. } => {
-                false
-            }
+            EntryBody::User(_)
+            | EntryBody::ToolResult(_)
+            | EntryBody::Asked { .. }
+            | EntryBody::Reset { .. }
+            | EntryBody::Compaction { .. } => false,
+        }
+    }
+
+    /// The tokens that it took to write this, and what they cost in micro-dollars; `None` if no model wrote it.
+    pub fn taken(&self) -> Option<(Usage, u64)> {
+        match self {
+            EntryBody::Assistant(answer) => Some((answer.usage, answer.cost)),
+            EntryBody::Compaction { usage, cost, .. } => Some((*usage, *cost)),
+            _ => None,
         }
     }
 

@@ -27,7 +27,7 @@ pub use access::{Access, AccessPolicy};
 pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed, Thinking};
 pub use budget::{Budget, BudgetScope, Price};
 pub use context::Context;
-pub use control::{Control, Decision};
+pub use control::{COMMANDS, Control, Decision};
 pub use entry::{
     Answer, Entry, EntryBody, Native, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
 };

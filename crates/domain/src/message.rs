@@ -210,6 +210,11 @@ impl OutboundId {
         OutboundId(format!("{turn}.{call}"))
     }
 
+    /// The question whether calls of a turn may be run.
+    pub fn question(turn: TurnId, code: &str) -> OutboundId {
+        OutboundId(format!("{turn}.ask.{code}"))
+    }
+
     /// A notice about a message that is not a turn's reply (a greeting, a pairing code, an apology).
     pub fn notice(kind: &'static str, message: &MessageId) -> OutboundId {
         OutboundId(format!("{kind}.{message}"))

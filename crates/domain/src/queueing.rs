@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::word_of;
+
 /// What becomes of a message that arrives while a turn is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -148,10 +150,6 @@ pub(crate) fn parse_queue(text: &str) -> QueueChange {
         }
     }
     if text.trim().is_empty() { QueueChange::Show } else { QueueChange::Set { mode, debounce_ms, cap, drop } }
-}
-
-fn word_of<T: for<'a> Deserialize<'a>>(word: &str) -> Option<T> {
-    serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
 }
 
 /// `500ms`, `2s`, `1.5s` or a number of milliseconds.

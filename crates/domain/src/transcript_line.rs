@@ -14,7 +14,7 @@
 //! | `Notice` | `message`, role `assistant`, model `lowtide/notice` |
 //! | `Compaction` | `compaction` |
 //! | `Reset` | `reset` |
-//! | `Stopped`, `Dropped` | `custom`, type `lowtide.stopped` and `lowtide.dropped` |
+//! | `Asked`, `Stopped`, `Dropped` | `custom`, type `lowtide.asked`, `lowtide.stopped` and `lowtide.dropped` |
 
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,9 @@ pub fn write(entry: &Entry, parent: Option<EntryId>, first_kept: Option<EntryId>
             line.kind = "reset".to_owned();
             line.reason = Some(json!(reason));
         }
+        EntryBody::Asked { code, calls, until, .. } => {
+            line.custom("asked", json!({ "code": code, "calls": calls, "until": date(*until) }));
+        }
         EntryBody::Stopped { by } => line.custom("stopped", json!({ "by": by })),
         EntryBody::Dropped { messages, .. } => line.custom("dropped", json!({ "messages": messages.len() })),
     }
@@ -155,7 +158,7 @@ pub fn read(text: &str) -> Result<Option<Entry>, LineError> {
             *detail = message.and_then(|message| message.error_message).unwrap_or_default();
         }
         EntryBody::Compaction { summary, .. } => *summary = line.summary.unwrap_or_default(),
-        EntryBody::Reset { .. } | EntryBody::Stopped { .. } | EntryBody::Dropped { .. } => {}
+        EntryBody::Asked { .. } | EntryBody::Reset { .. } | EntryBody::Stopped { .. } | EntryBody::Dropped { .. } => {}
     }
     Ok(Some(entry))
 }

@@ -9,6 +9,7 @@
 //!   memory. A simple turn appends the person's message and the answer, and commits once.
 //! - An answer with tool calls is committed *before* the tools run, and their results after, so a
 //!   finished tool is never run again.
+//! - A call that the owner has to approve is committed with its question, and the turn waits, see `approval`.
 //! - Tools that must not be repeated run one at a time, each committed before the next. So when a
 //!   worker resumes a turn, at most the first of them without a result may be half-done: it is
 //!   reported to the model as outcome unknown.
@@ -17,12 +18,15 @@
 //! - What changes the head alone (a stop, the sealing of old entries) raises the head's epoch. A worker that saw
 //!   another epoch cannot commit: it loads the head again and decides anew.
 
+mod approval;
+mod commands;
 mod compaction;
 mod decide;
 
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Reserved, Settlement};
+use crate::control::Topic;
 use crate::entry::{Answer, EntryBody, StoppedBy, ToolCall, ToolResult};
 use crate::message::{Address, OutboundId};
 use crate::{
@@ -30,7 +34,8 @@ use crate::{
     Thinking, Timestamp, TurnId, Usage,
 };
 
-pub use decide::{decide, pending_calls, taken_by};
+pub use approval::APPROVAL_TIME;
+pub use decide::{decide, grouped, pending_calls, taken_by, turn_usage};
 
 /// How many model calls one turn may make. The last one is made without tools, so that it answers.
 pub const MAX_STEPS: u32 = 24;
@@ -86,6 +91,9 @@ pub struct SessionSettings {
     /// What is told below each answer of what it took.
     #[serde(skip_serializing_if = "UsageFooter::is_off")]
     pub usage: UsageFooter,
+    /// Tools whose calls need no more approval.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved: Vec<String>,
 }
 
 /// What is told below each answer of what it took (OpenClaw's `/usage`).
@@ -147,6 +155,26 @@ pub struct ActiveTurn {
     /// Whether the budgets' counters have counted it.
     #[serde(default)]
     pub is_counted: bool,
+    /// Whether its newest message is the owner's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_owners: bool,
+    /// What it waits for. Nobody works on it meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// The calls of its last answer that were approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved: Vec<String>,
+}
+
+/// Tool calls that the owner was asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Names the question: `/approve` takes it.
+    pub code: String,
+    /// [`ToolCall::id`] of each.
+    pub calls: Vec<String>,
+    /// From then on the turn goes on without them.
+    pub until: Timestamp,
 }
 
 impl ActiveTurn {
@@ -161,6 +189,9 @@ impl ActiveTurn {
             reserved: None,
             spent: 0,
             is_counted: false,
+            is_owners: inbound.is_owner,
+            waiting: None,
+            approved: vec![],
         }
     }
 }
@@ -247,6 +278,8 @@ pub enum Event {
     ModelFailed { text: String, detail: String, cost: Option<u64> },
     /// A budget does not allow the call that [`Action::Reserve`] asked for. `text` is for the person.
     OverBudget { text: String },
+    /// What [`Action::Report`] asked for.
+    Reported { text: String },
 }
 
 /// What a model is asked for.
@@ -269,6 +302,8 @@ pub struct Commit {
     pub settle: Option<Settlement>,
     /// The session's own settings from now on; the inner `None` are the bot's.
     pub queue: Option<Option<QueueSettings>>,
+    /// What the session chooses for itself from now on.
+    pub settings: Option<SessionSettings>,
 }
 
 /// What to do about it, in order.
@@ -288,6 +323,8 @@ pub enum Action {
     CallModel { turn: ActiveTurn, question: Question },
     /// Run these calls, all at once: they may be repeated, or it is one alone.
     RunTools { turn: ActiveTurn, calls: Vec<ToolCall> },
+    /// Compose a text that needs more than the session.
+    Report { turn: ActiveTurn, what: Topic },
     /// Queue a task that goes on with this turn elsewhere.
     Requeue { turn: ActiveTurn },
     /// Give the waiting messages back to their queue for this long: more may come.
@@ -346,15 +383,14 @@ impl Head {
         head.epoch += u64::from(entries.is_empty());
         head.turn.clone_from(&commit.turn);
         head.queue = commit.queue.unwrap_or(head.queue);
+        if let Some(settings) = &commit.settings {
+            head.settings.clone_from(settings);
+        }
         head.updated_at = now;
         for entry in entries {
             let fulfilled = |stop: &mut Stop| entry.body.messages().iter().any(|user| user.message == stop.message);
             head.stop.take_if(fulfilled);
-            let (usage, cost) = match &entry.body {
-                EntryBody::Assistant(answer) => (answer.usage, answer.cost),
-                EntryBody::Compaction { usage, cost, .. } => (*usage, *cost),
-                _ => continue,
-            };
+            let Some((usage, cost)) = entry.body.taken() else { continue };
             head.usage += usage;
             head.cost += cost;
         }

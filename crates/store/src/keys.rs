@@ -12,6 +12,7 @@
 //! | session, for lists | `acct_…` | `session#bot_…#<session key>` |
 //! | dead letter | `acct_…` | `dead#dead_…` |
 //! | notice to the owner, expires | `acct_…` | `notice#<what about>` |
+//! | question that waits for the owner, expires | `acct_…` | `approval#bot_…#<code>` |
 //! | what a bot or the account has spent | `acct_…` | `spend#<bot_… or account>#<day or month>` |
 //! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
 //! | session head | the same | `head` |
@@ -34,7 +35,7 @@
 //! In a segment's key, `/` and `%` of the session key are written as `%2F` and `%25`. A session key that would become too
 //! long for S3 in this way is written as `%` and its hash.
 
-use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MediaId, MessageId, OutboundId, SessionKey};
+use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MediaId, MessageId, OutboundId, SessionKey, Timestamp};
 use sha2::{Digest, Sha256};
 
 /// How many partitions of the index `due` share the outbox.
@@ -123,6 +124,24 @@ pub(crate) fn notice(account: AccountId, about: &str) -> Key {
     in_account(account, format!("{NOTICE_PREFIX}{about}"))
 }
 
+pub(crate) const APPROVAL_PREFIX: &str = "approval#";
+
+pub(crate) fn approval_prefix(bot: BotId) -> String {
+    format!("{APPROVAL_PREFIX}{bot}#")
+}
+
+pub(crate) fn approval(account: AccountId, bot: BotId, code: &str) -> Key {
+    in_account(account, format!("{}{code}", approval_prefix(bot)))
+}
+
+/// The partition of the index `due` that holds the turns to be woken. One is enough for what people are asked.
+pub(crate) const WAKES_DUE_PK: &str = "wakes";
+
+/// A time as text that sorts.
+pub(crate) fn time_key(at: Timestamp) -> String {
+    format!("{:015}", at.as_millis())
+}
+
 /// Of the account itself without a bot.
 pub(crate) fn spending(account: AccountId, bot: Option<BotId>, period: &str) -> Key {
     let whose = bot.map_or_else(|| "account".to_owned(), |bot| bot.to_string());
@@ -189,7 +208,7 @@ pub(crate) fn segment(account: AccountId, bot: BotId, session: &SessionKey, firs
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Timestamp, TurnId};
+    use domain::TurnId;
 
     #[test]
     fn the_head_sorts_after_the_log_and_before_the_marks() {
@@ -227,6 +246,7 @@ mod tests {
             session_row(acct, bot_id, &session).pk,
             dead_letter(acct, DeadLetterId::from_parts(at, 6)).pk,
             notice(acct, "x").pk,
+            approval(acct, bot_id, "K7Q2X").pk,
             spending(acct, Some(bot_id), "2026-11").pk,
             session_pk(acct, bot_id, &session),
             outbox(acct, bot_id, &out).pk,

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod schema;
 
 mod accounts;
+mod approvals;
 mod bots;
 mod dead_letters;
 mod error;
@@ -27,6 +28,7 @@ mod spending;
 mod workspace;
 
 pub use accounts::{ApiKey, KeyOwner};
+pub use approvals::Approval;
 pub use bots::Precondition;
 pub use dead_letters::{DEAD_LETTER_TTL, DeadLetter, DeadLetterStatus};
 pub use error::StoreError;

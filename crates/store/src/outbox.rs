@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{StoreError, unavailable};
 use crate::item::{Item, expires, record, row, text};
+use crate::keys::Key;
 use crate::{AccountStore, Store, keys, schema};
 
 /// How long a delivery is remembered, and so for how long the same reply is not sent twice.
@@ -73,7 +74,7 @@ impl Store {
             .index_name(schema::DUE_INDEX)
             .key_condition_expression("due_pk = :pk AND due_sk < :now")
             .expression_attribute_values(":pk", text(keys::outbox_due_pk(shard)))
-            .expression_attribute_values(":now", text(time_key(now)))
+            .expression_attribute_values(":now", text(keys::time_key(now)))
             .limit(limit);
         let output = request.send().await.map_err(|e| unavailable("read the outbox", &e))?;
         let items = output.items.unwrap_or_default();
@@ -91,6 +92,11 @@ impl Store {
     /// Puts an overdue reply off, so that it is not queued again at the next sweep.
     pub async fn outbox_put_off(&self, outbound: &Outbound, now: Timestamp) -> Result<(), StoreError> {
         let key = keys::outbox(outbound.account, outbound.bot, &outbound.id);
+        self.due_put_off(key, now + OVERDUE_AFTER, "put an overdue reply off").await
+    }
+
+    /// Puts a row that waits in the index `due` off until then. One that waits no longer is left alone.
+    pub(crate) async fn due_put_off(&self, key: Key, until: Timestamp, what: &'static str) -> Result<(), StoreError> {
         let request = self
             .dynamo
             .update_item()
@@ -98,22 +104,17 @@ impl Store {
             .set_key(Some(key.into_item()))
             .update_expression("SET due_sk = :due")
             .condition_expression("attribute_exists(due_pk)")
-            .expression_attribute_values(":due", text(time_key(now + OVERDUE_AFTER)));
+            .expression_attribute_values(":due", text(keys::time_key(until)));
         match request.send().await {
             Ok(_) => Ok(()),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(unavailable("put an overdue reply off", &e)),
+            Err(e) => Err(unavailable(what, &e)),
         }
     }
 }
 
 fn due_at(outbound: &Outbound) -> String {
-    time_key(outbound.created_at + OVERDUE_AFTER)
-}
-
-/// A time as text that sorts.
-fn time_key(at: Timestamp) -> String {
-    format!("{:015}", at.as_millis())
+    keys::time_key(outbound.created_at + OVERDUE_AFTER)
 }
 
 impl AccountStore<'_> {

@@ -103,6 +103,7 @@ impl AccountStore<'_> {
         for outbound in commit.outbox {
             actions.push(put_action(self.store.put_new(self.store.outbox_row(outbound)?)?));
         }
+        actions.extend(self.approval_actions(bot, session, commit)?);
         if commit.seen.next_seq == 0 && commit.head.next_seq > 0 {
             let summary = SessionSummary { session: session.clone(), created_at: now };
             let item = row(keys::session_row(self.id, bot, session), &summary)?;
@@ -177,12 +178,13 @@ impl AccountStore<'_> {
         items.iter().map(record).collect()
     }
 
-    /// Deletes all sessions of a bot with their logs.
+    /// Deletes all sessions of a bot with their logs, and what waits in them.
     pub(crate) async fn sessions_delete(&self, bot: BotId) -> Result<(), StoreError> {
         for summary in self.session_list(bot).await? {
             self.store.partition_delete(&keys::session_pk(self.id, bot, &summary.session), "").await?;
             self.store.item_delete(keys::session_row(self.id, bot, &summary.session)).await?;
         }
+        self.approvals_delete(bot).await?;
         self.segments_delete(bot).await
     }
 }

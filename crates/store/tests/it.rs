@@ -22,6 +22,8 @@ use store::{
     StoreError,
 };
 
+#[path = "it/approvals.rs"]
+mod approvals;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/seal.rs"]

@@ -23,7 +23,7 @@ use crate::views::{ChatAccepted, ChatPage, ChatSend};
 /// The conversation that is the bot's main session.
 const MAIN: &str = "main";
 /// The sender id of who holds the account's key.
-const OWNER: &str = "owner";
+pub(crate) const OWNER: &str = "owner";
 /// How often a reader who waits looks at the log.
 const POLL: Duration = Duration::from_millis(250);
 /// In seconds.

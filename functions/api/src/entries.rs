@@ -25,6 +25,7 @@ pub(crate) fn entry_view(entry: Entry) -> EntryView {
         cost: 0,
         stopped_by: None,
         reset_reason: None,
+        code: None,
         detail: None,
         is_final: entry.body.is_final(),
     };
@@ -50,6 +51,11 @@ pub(crate) fn entry_view(entry: Entry) -> EntryView {
             view.text = result.text;
             view.tool = Some(result.name);
             view.outcome = Some(result.outcome);
+        }
+        EntryBody::Asked { code, text, .. } => {
+            view.kind = EntryKind::Asked;
+            view.text = text;
+            view.code = Some(code);
         }
         EntryBody::Failed { text, detail } => {
             view.kind = EntryKind::Failed;

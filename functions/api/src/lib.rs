@@ -7,6 +7,8 @@
 //! | `/v1/usage` | `GET` |
 //! | `/v1/notices` | `GET` |
 //! | `/v1/notices/{about}` | `DELETE` |
+//! | `/v1/approvals` | `GET` |
+//! | `/v1/approvals/{code}` | `POST` |
 //! | `/v1/bots` | `GET`, `POST` |
 //! | `/v1/bots/{bot}` | `GET`, `PATCH`, `DELETE` |
 //! | `/v1/bots/{bot}/pause`, `…/resume` | `POST` |
@@ -28,6 +30,7 @@
 //! reaches the state of that key's account and no other. Every error is a [`views::ProblemView`].
 
 mod account;
+mod approvals;
 mod auth;
 mod bots;
 mod budgets;
@@ -85,6 +88,8 @@ pub fn router(environment: Environment) -> Router {
         .route("/v1/usage", get(budgets::usage))
         .route("/v1/notices", get(notices::list))
         .route("/v1/notices/{about}", delete(notices::delete))
+        .route("/v1/approvals", get(approvals::list))
+        .route("/v1/approvals/{code}", post(approvals::decide))
         .route("/v1/bots", get(bots::list).post(bots::create))
         .nest("/v1/bots/{bot}", bot)
         .route("/v1/dead-letters", get(dead_letters::list))
@@ -104,7 +109,7 @@ async fn health() -> Json<Health> {
 async fn unknown_route(method: Method, uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     Problem::not_found(format!(
-        "There is no route {method} {path}. The routes begin with /v1/account, /v1/bots, /v1/usage, /v1/notices, /v1/dead-letters."
+        "There is no route {method} {path}. The routes begin with /v1/account, /v1/bots, /v1/usage, /v1/notices, /v1/approvals, /v1/dead-letters."
     ))
 }
 

@@ -2,17 +2,38 @@
 
 use domain::{Outbound, Task, Timestamp};
 use runtime::Environment;
+use store::Approval;
 use store::keys::OUTBOX_SHARDS;
 
-/// How many overdue replies of one shard a tick takes. The rest is taken by the next.
+/// How many rows of one shard a tick takes. The rest is taken by the next.
 const BATCH: i32 = 100;
 
-/// Does what is due. When nothing is, this costs one read per shard of the outbox.
+/// Does what is due. When nothing is, this costs one read per shard of the outbox, and one more.
 pub async fn tick(environment: &Environment) -> anyhow::Result<()> {
+    wake_turns(environment).await?;
     let swept = sweep_outbox(environment).await?;
     if swept > 0 {
         tracing::warn!(swept, "Overdue replies were queued again.");
     }
+    Ok(())
+}
+
+/// Wakes the turns that have waited long enough. Who is woken too early or twice does nothing.
+pub async fn wake_turns(environment: &Environment) -> anyhow::Result<()> {
+    let now = environment.clock.now();
+    for approval in environment.store.wakes_due(now, BATCH).await? {
+        if let Err(error) = wake(environment, &approval, now).await {
+            tracing::error!(turn = %approval.wake.turn, "A turn was not woken: {error:#}");
+        }
+    }
+    Ok(())
+}
+
+async fn wake(environment: &Environment, approval: &Approval, now: Timestamp) -> anyhow::Result<()> {
+    environment.store.wake_put_off(approval, now).await?;
+    let task = Task::Continue(approval.wake.clone());
+    environment.queues.send_again(&task, &format!("wake-{now}")).await?;
+    tracing::info!(turn = %approval.wake.turn, bot = %approval.wake.bot, "A turn that nobody answered was woken.");
     Ok(())
 }
 

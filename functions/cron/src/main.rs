@@ -1,8 +1,8 @@
-//! Does what is due each minute: replies that were committed and, it seems, never queued.
+//! Does what is due each minute: replies that were committed and, it seems, never queued; turns that waited in vain.
 //!
 //! Trigger:  an EventBridge rule, once a minute
-//! Writes:   when an overdue reply is looked at again
-//! Emits:    `outbound.fifo`, grouped by chat
+//! Writes:   when an overdue reply or a waiting turn is looked at again
+//! Emits:    `outbound.fifo`, grouped by chat; `turns.fifo`, grouped by session
 //! Failure:  the next minute does it
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};

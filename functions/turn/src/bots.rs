@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent::{BotView, Secret, Secrets, Workspace, WorkspaceFile};
+use domain::account::Reach;
+use domain::turn::SessionSettings;
 use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
 use runtime::Environment;
 use store::{BotSecret, SecretContext, StoreError};
@@ -40,22 +42,34 @@ impl BotContext {
         self.bot.budget.is_limited() || self.account_budget.is_limited() || self.bot.turn_budget.is_some()
     }
 
-    /// What the agent has to know of the bot.
-    pub(crate) fn view(&self) -> BotView<'_> {
+    /// What the agent has to know of the bot, in a session with these settings.
+    pub(crate) fn view<'a>(&'a self, settings: &'a SessionSettings) -> BotView<'a> {
         let Bot { name, time_zone, model, .. } = &self.bot;
+        let own = model.model.as_deref();
+        // What was chosen and is no longer there is not used.
+        let chosen = settings.model.as_deref().filter(|chosen| model.reach(chosen).is_some()).or(own);
+        let reach = chosen.and_then(|chosen| model.reach(chosen)).unwrap_or(Reach {
+            base_url: model.base_url.as_deref(),
+            api: model.api,
+            price: model.price,
+            context_window: model.context_window,
+        });
+        let provider = |model: Option<&'a str>| model.and_then(|model| Some(model.split_once('/')?.0));
+        let is_own_provider = provider(chosen) == provider(own);
+        let other_key = || provider(chosen).and_then(|provider| self.secrets.providers.get(provider));
         BotView {
             name,
             time_zone,
-            model: model.model.as_deref(),
-            base_url: model.base_url.as_deref(),
-            api: model.api,
-            api_key: self.api_key.as_ref(),
+            model: chosen,
+            base_url: reach.base_url,
+            api: reach.api,
+            api_key: if is_own_provider { self.api_key.as_ref() } else { other_key() },
             fallbacks: &model.fallbacks,
-            thinking: model.thinking,
+            thinking: settings.thinking.or(model.thinking),
             abilities: &self.bot.abilities,
             secrets: &self.secrets,
-            price: model.price,
-            context_window: model.context_window,
+            price: reach.price,
+            context_window: reach.context_window,
             metered: self.is_metered(),
         }
     }

@@ -5,6 +5,7 @@
 
 mod bots;
 mod budget;
+mod report;
 mod worker;
 
 use std::sync::Arc;

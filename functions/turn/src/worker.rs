@@ -14,12 +14,13 @@ use domain::{
 use futures::stream::{self, StreamExt};
 use queues::Retry;
 use runtime::Environment;
-use store::{Commit, DeliveryStatus, LogSizes, SessionState, Spending, StoreError};
+use store::{Commit, DeliveryStatus, LogSizes, Notice, SessionState, Spending, StoreError};
 use tokio::time::Instant;
 
 use crate::MODEL_ATTEMPTS;
 use crate::bots::BotContext;
 use crate::budget::{self, Refusal};
+use crate::report::{self, Facts};
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
 const MAX_LOSSES: u32 = 5;
@@ -103,11 +104,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Moves the beginning of a long log to S3. If that fails, a later turn does it.
+    /// Moves the beginning of a long log to S3. If that fails, a later turn does it. A turn that waits needs the
+    /// beginning of its own.
     pub(crate) async fn seal(&self) {
         let (bot, store) = (&self.context.bot, &self.environment.store);
         let LogSizes { segment, keep, .. } = store.log_sizes();
-        if self.head.next_seq.saturating_sub(self.head.sealed) < keep + segment {
+        if self.head.turn.is_some() || self.head.next_seq.saturating_sub(self.head.sealed) < keep + segment {
             return;
         }
         match store.account(bot.account).session_seal(bot.id, &self.session, &self.head, keep).await {
@@ -206,7 +208,7 @@ impl<'a> Worker<'a> {
             out_of_time: Instant::now() + self.environment.settings.model_timeout + RESERVE > self.deadline,
             may_give_back: self.may_give_back,
             metered: self.context.is_metered(),
-            context_window: self.mind.context_window(&self.context.view()),
+            context_window: self.mind.context_window(&self.context.view(&self.head.settings)),
         }
     }
 
@@ -241,6 +243,22 @@ impl<'a> Worker<'a> {
                 let results = self.run_tools(&turn, &calls).await;
                 self.turn = Some(turn);
                 Ok(Some(results))
+            }
+            Action::Report { turn, what } => {
+                let bot = &self.context.bot;
+                let view = self.context.view(&self.head.settings);
+                let facts = Facts {
+                    context: self.context,
+                    session: &self.session,
+                    head: &self.head,
+                    entries: &self.entries,
+                    window: self.mind.context_window(&view),
+                    tools: self.mind.tool_names(&view),
+                    skills: bot.abilities.skills.clone().unwrap_or_default(),
+                };
+                let text = report::compose(self.environment.store.account(bot.account), &facts, what).await?;
+                self.turn = Some(turn);
+                Ok(Some(Event::Reported { text }))
             }
             Action::Requeue { turn } => {
                 let bot = &self.context.bot;
@@ -322,12 +340,29 @@ impl<'a> Worker<'a> {
         self.turn = commit.turn;
         self.in_turn.extend(marks);
         self.queue(outbox).await?;
-        if self.turn.is_none() {
+        if let Some(asked) = question(&self.entries, self.turn.as_ref()) {
+            self.tell_owner(asked).await?;
+        }
+        // What a waiting turn took in needs nothing more from its task either: a decision or a wake goes on with it.
+        if self.turn.as_ref().is_none_or(|turn| turn.waiting.is_some()) {
             self.settled.extend(self.in_turn.drain(..));
             // What the task of the first message has seen says nothing about the next turn.
             self.give_up = false;
             self.attempts_left = MODEL_ATTEMPTS - 1;
         }
+        Ok(())
+    }
+
+    /// Tells the owner of a question that is asked where they may not see it.
+    async fn tell_owner(&self, (code, text): (&str, &str)) -> Result<(), StoreError> {
+        let bot = &self.context.bot;
+        let text = format!(
+            "{} waits for an approval in the session {}. `lowtide approvals allow {code}` or `deny {code}` decides it.\n\n{text}",
+            bot.name, self.session
+        );
+        let at = self.environment.clock.now();
+        let notice = Notice { about: format!("approval.{code}"), bot: Some(bot.id), text, at };
+        self.environment.store.account(bot.account).notice_put(&notice).await?;
         Ok(())
     }
 
@@ -348,7 +383,7 @@ impl<'a> Worker<'a> {
 
     fn request<'b>(&'b self, turn: &ActiveTurn, question: &'b Question) -> ModelRequest<'b> {
         ModelRequest {
-            bot: self.context.view(),
+            bot: self.context.view(&self.head.settings),
             chat: turn.reply.address.kind,
             workspace: &self.context.workspace,
             entries: &self.entries,
@@ -428,7 +463,7 @@ impl<'a> Worker<'a> {
         let host = NoHost;
         let context = &ToolContext {
             now: self.environment.clock.now(),
-            bot: self.context.view(),
+            bot: self.context.view(&self.head.settings),
             session: &self.session,
             turn: turn.id,
             entries: &self.entries,
@@ -463,6 +498,15 @@ impl<'a> Worker<'a> {
             );
         }
         Ok(())
+    }
+}
+
+/// The question that a turn has just asked in the absence of its owner: its code and its text.
+fn question<'a>(entries: &'a [Entry], turn: Option<&ActiveTurn>) -> Option<(&'a str, &'a str)> {
+    turn.filter(|turn| turn.waiting.is_some() && (!turn.is_owners || turn.reply.parent.is_some()))?;
+    match &entries.last()?.body {
+        EntryBody::Asked { code, text, .. } => Some((code, text)),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ struct Args {
     /// The seed of the first one.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Switch a guard off: epoch, entry-place, message-mark, tool-repeat, outbox-sweep, budget.
+    /// Switch a guard off: epoch, entry-place, message-mark, tool-repeat, outbox-sweep, budget, approval.
     #[arg(long)]
     without: Option<Guard>,
     /// Print the whole history of one seed.

@@ -12,22 +12,25 @@ use domain::turn::{Question, ToolRules};
 use domain::{Address, Answer, Bot, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
 use futures::future::BoxFuture;
 use testkit::cloud::Fate;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::weather::{BODY, Weather, wait_at};
 
 /// What a call may cost at most, in micro-dollars.
 pub(super) const ESTIMATE: u64 = 1000;
 
-/// A tool that may be repeated, and one that must not.
+/// A tool that may be repeated, one that must not, and one that must not and asks its owner first.
 const LOOK: &str = "look";
 const PAY: &str = "pay";
+pub(super) const SEND: &str = "send";
 
 /// The scripted model. It answers what it was asked, now and then after some rounds of tools.
 pub(super) struct Script {
     pub(super) weather: Arc<Weather>,
     /// The guard of tools is off: nothing is said to be unrepeatable.
     pub(super) repeat_all: bool,
+    /// The guard of approvals is off: nothing is said to need one.
+    pub(super) approve_all: bool,
     pub(super) window: u64,
     /// It takes its time, so that turns outlive their invocations.
     pub(super) is_slow: bool,
@@ -40,7 +43,7 @@ pub(super) struct Ledger {
     calls: u64,
     /// What the provider will bill, lost answers included.
     pub(super) billed: u64,
-    /// How often each call of the unrepeatable tool was carried out.
+    /// How often each call of an unrepeatable tool was carried out.
     pub(super) payments: BTreeMap<String, u32>,
 }
 
@@ -97,7 +100,7 @@ impl Script {
     fn tool_call(&self) -> ToolCall {
         let mut ledger = self.ledger();
         ledger.calls += 1;
-        let name = if self.weather.chance(500) { LOOK } else { PAY };
+        let name = [LOOK, LOOK, PAY, PAY, SEND][self.weather.random(|rng| rng.usize(0..5))];
         ToolCall { id: format!("call-{}", ledger.calls), name: name.to_owned(), arguments: "{}".to_owned() }
     }
 }
@@ -123,11 +126,11 @@ fn asked(request: &ModelRequest<'_>) -> (String, usize) {
 
 impl ToolRules for Script {
     fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
-        call.name != PAY || self.repeat_all
+        call.name == LOOK || self.repeat_all
     }
 
-    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
-        false
+    fn needs_approval(&self, _: &Bot, call: &ToolCall) -> bool {
+        call.name == SEND && !self.approve_all
     }
 }
 
@@ -139,7 +142,7 @@ impl Mind for Script {
     fn run_tool<'a>(&'a self, call: &'a ToolCall, _: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
         Box::pin(async move {
             wait_at(&format!("{} ({}), before it runs", call.name, call.id)).await;
-            if call.name == PAY {
+            if call.name != LOOK {
                 *self.ledger().payments.entry(call.id.clone()).or_default() += 1;
                 self.weather.note(format!("{} is carried out", call.id));
             }
@@ -153,6 +156,10 @@ impl Mind for Script {
         Some(ESTIMATE)
     }
 
+    fn tool_names(&self, _: &BotView<'_>) -> Vec<String> {
+        [LOOK, PAY, SEND].map(str::to_owned).into()
+    }
+
     fn context_window(&self, _: &BotView<'_>) -> u64 {
         self.window
     }
@@ -164,6 +171,16 @@ pub(super) struct Post {
     /// It has idempotency keys.
     pub(super) has_keys: bool,
     pub(super) sent: Mutex<Sent>,
+    /// What people will say to the questions that they have read.
+    pub(super) decisions: Mutex<Vec<Decided>>,
+}
+
+/// What somebody will write about a question.
+#[derive(Clone, Debug)]
+pub(super) struct Decided {
+    pub(super) at: Instant,
+    pub(super) chat: String,
+    pub(super) text: String,
 }
 
 /// What people read.
@@ -177,6 +194,34 @@ pub(super) struct Sent {
 }
 
 impl Post {
+    pub(super) fn decisions(&self) -> MutexGuard<'_, Vec<Decided>> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody reads a question: they answer in time or late, once or twice, or never.
+    fn consider(&self, chat: &str, text: &str) {
+        let Some(code) = text.split("`/approve ").nth(1).and_then(|rest| rest.split(' ').next()) else { return };
+        let mut decide = |word: &str, secs: std::ops::Range<u64>| {
+            let at = Instant::now() + Duration::from_secs(self.weather.random(|rng| rng.u64(secs)));
+            self.decisions().push(Decided { at, chat: chat.to_owned(), text: format!("/approve {code} {word}") });
+        };
+        match self.weather.random(|rng| rng.u32(0..10)) {
+            0..=2 => decide("once", 1..60),
+            3 => decide("once", 500..700),
+            4 => decide("always", 1..90),
+            5 => decide("deny", 1..60),
+            6 => {
+                decide("once", 1..30);
+                decide("deny", 1..30);
+            }
+            7 => {
+                decide("once", 1..30);
+                decide("once", 20..90);
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn sent(&self) -> MutexGuard<'_, Sent> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,6 +245,9 @@ impl Outlet for Post {
                 return Err(SendError::Temporary("no connection".to_owned()));
             }
             let is_new = self.sent().keys.insert(key.to_owned());
+            if is_new && key.contains(".ask.") {
+                self.consider(&to.chat, &part.plain);
+            }
             if is_new || !self.has_keys {
                 self.sent().messages.push((to.chat.clone(), key.to_owned(), part.plain.clone()));
                 self.weather.count(|counts| counts.replies += 1);

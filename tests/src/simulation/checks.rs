@@ -7,7 +7,8 @@ use domain::{Entry, EntryBody, Inbound, MessageId, SessionKey, Task, TurnId};
 
 use testkit::cloud::Sent;
 
-use super::world::{OUTBOUND, TURNS, World};
+use super::actors::SEND;
+use super::world::{OUTBOUND, OWNERS, TURNS, World};
 
 /// Every message that the door has accepted, as it was queued first, in order.
 pub(super) fn accepted(world: &World) -> Vec<Inbound> {
@@ -58,6 +59,7 @@ pub(super) async fn all(world: &World) -> Vec<String> {
         broken.extend(taken_in_once_and_in_order(world, &here, &log));
         broken.extend(stops_were_heeded(world, session, &here, &log));
         broken.extend(turns_ended_once(world, &log));
+        broken.extend(only_what_was_approved_ran(world, &log));
         for entry in log {
             turns.entry(entry.turn).or_insert_with(Vec::new).push(entry);
         }
@@ -65,6 +67,10 @@ pub(super) async fn all(world: &World) -> Vec<String> {
     broken.extend(replies_were_sent_once(world, &turns));
     broken.extend(tools_ran_once(world, &turns));
     broken.extend(budgets_were_kept(world).await);
+    match world.environment.store.account(world.account.id).approval_list().await {
+        Ok(left) => broken.extend(left.iter().map(|left| format!("{} still waits for its owner", left.code))),
+        Err(error) => broken.push(format!("what waits cannot be read: {error}")),
+    }
     for queue in [TURNS, OUTBOUND, "turns-dlq.fifo", "outbound-dlq.fifo"] {
         if world.cloud.queue_len(queue) > 0 {
             broken.push(format!("{} tasks are left in {queue}", world.cloud.queue_len(queue)));
@@ -172,6 +178,16 @@ fn replies_were_sent_once(world: &World, turns: &BTreeMap<TurnId, Vec<Entry>>) -
     let mut repeats = 0;
     let mut expected = BTreeSet::new();
     for (turn, entries) in turns {
+        for entry in entries {
+            let EntryBody::Asked { code, text, .. } = &entry.body else { continue };
+            let key = format!("{turn}.ask.{code}.0");
+            let read = sent.messages.iter().filter(|(_, k, t)| *k == key && t == text).count();
+            match read.checked_sub(1) {
+                None => broken.push(format!("{turn} asked {code}, and nobody read it")),
+                Some(more) => repeats += more as u64,
+            }
+            expected.insert(key);
+        }
         let said = entries.iter().rev().find_map(|entry| match &entry.body {
             EntryBody::Assistant(answer) if answer.tool_calls.is_empty() => Some(&answer.text),
             EntryBody::Notice { text } | EntryBody::Failed { text, .. } => Some(text),
@@ -222,6 +238,49 @@ fn tools_ran_once(world: &World, turns: &BTreeMap<TurnId, Vec<Entry>>) -> Vec<St
                     broken.push(format!("{} has {results} results", call.id));
                 }
             }
+        }
+    }
+    broken
+}
+
+/// A tool that asks ran only after its owner had approved the call, or all calls of it in the session.
+fn only_what_was_approved_ran(world: &World, log: &[Entry]) -> Vec<String> {
+    let mut broken = Vec::new();
+    let ledger = world.script.ledger();
+    // The calls that each question is about, and whether one of the decisions so far allows the rest.
+    let mut asked: BTreeMap<&str, &[String]> = BTreeMap::new();
+    let mut approved: BTreeSet<&str> = BTreeSet::new();
+    let mut all = false;
+    for entry in log {
+        match &entry.body {
+            EntryBody::Asked { code, calls, .. } => {
+                asked.insert(code, calls);
+            }
+            EntryBody::User(user) if OWNERS.contains(&user.sender.id.as_str()) => {
+                let words: Vec<&str> = user.text.split(' ').collect();
+                if let ["/approve", code, decision @ ("once" | "always")] = words[..]
+                    && let Some(calls) = asked.get(code)
+                {
+                    approved.extend(calls.iter().map(String::as_str));
+                    all |= decision == "always";
+                }
+            }
+            EntryBody::ToolResult(result) if result.name == SEND => {
+                let ran = ledger.payments.contains_key(&result.call);
+                if ran && !all && !approved.contains(result.call.as_str()) {
+                    broken.push(format!("{} needs approval and ran without it", result.call));
+                }
+                let (denied, unanswered) = (result.text.contains("denied"), result.text.contains("nobody answered"));
+                if ran && (denied || unanswered) {
+                    broken.push(format!("{} ran although it was refused: {}", result.call, result.text));
+                }
+                world.weather.count(|counts| {
+                    counts.approved += u64::from(ran);
+                    counts.denied += u64::from(denied);
+                    counts.unanswered += u64::from(unanswered);
+                });
+            }
+            _ => {}
         }
     }
     broken

@@ -37,11 +37,20 @@ pub enum Guard {
     OutboxSweep,
     /// A model call is reserved only where the budget has room for it.
     Budget,
+    /// A tool that needs approval is not run before its owner has approved it.
+    Approval,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 6] =
-        [Guard::Epoch, Guard::EntryPlace, Guard::MessageMark, Guard::ToolRepeat, Guard::OutboxSweep, Guard::Budget];
+    pub const ALL: [Guard; 7] = [
+        Guard::Epoch,
+        Guard::EntryPlace,
+        Guard::MessageMark,
+        Guard::ToolRepeat,
+        Guard::OutboxSweep,
+        Guard::Budget,
+        Guard::Approval,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,6 +60,7 @@ impl Guard {
             Guard::ToolRepeat => "tool-repeat",
             Guard::OutboxSweep => "outbox-sweep",
             Guard::Budget => "budget",
+            Guard::Approval => "approval",
         }
     }
 }
@@ -101,10 +111,13 @@ pub struct Counts {
     pub swept_replies: u64,
     pub dead_letters: u64,
     pub replies: u64,
+    pub approved: u64,
+    pub denied: u64,
+    pub unanswered: u64,
 }
 
 impl Counts {
-    fn fields(&self) -> [(&'static str, u64); 16] {
+    fn fields(&self) -> [(&'static str, u64); 19] {
         [
             ("messages", self.messages),
             ("workers", self.workers),
@@ -122,6 +135,9 @@ impl Counts {
             ("swept replies", self.swept_replies),
             ("dead letters", self.dead_letters),
             ("replies", self.replies),
+            ("approved calls", self.approved),
+            ("denied calls", self.denied),
+            ("calls that nobody answered", self.unanswered),
         ]
     }
 
@@ -149,6 +165,9 @@ impl std::ops::AddAssign for Counts {
         self.swept_replies += rhs.swept_replies;
         self.dead_letters += rhs.dead_letters;
         self.replies += rhs.replies;
+        self.approved += rhs.approved;
+        self.denied += rhs.denied;
+        self.unanswered += rhs.unanswered;
     }
 }
 

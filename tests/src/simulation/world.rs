@@ -1,7 +1,7 @@
 //! One run: people write, pollers hand out tasks, time passes; then the storm ends and the rest is done.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use turn::TurnHandler;
 
-use super::actors::{Ledger, Post, Script, Sent};
+use super::actors::{Ledger, Post, Script};
 use super::weather::{Air, Body, Weather};
 use super::{Guard, Report, checks};
 
@@ -45,7 +45,14 @@ const DELIVERY_TIME: Duration = Duration::from_secs(60);
 /// After the storm the rest is done within this time, or it never will be.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 
+/// Who owns the bot, by sender. Others use it, too.
+pub(super) const OWNERS: [&str; 2] = ["5", "6"];
+
+/// The numbers of messages that nobody has planned begin here.
+const UNPLANNED: u32 = 1000;
+
 /// A message that somebody will write.
+#[derive(Clone)]
 struct Planned {
     chat: u32,
     number: u32,
@@ -60,9 +67,9 @@ enum Done {
         records: Vec<SqsMessage>,
         response: Option<SqsBatchResponse>,
     },
-    /// Telegram posts the `n`-th planned message; whether it was taken.
+    /// Telegram has posted a message; whether it was taken.
     Post {
-        index: usize,
+        message: Planned,
         was_taken: bool,
     },
     Tick,
@@ -86,6 +93,8 @@ pub(super) struct World {
     turns: TurnHandler,
     deliveries: DeliveryHandler,
     workers: u64,
+    /// How many decisions people have written.
+    decided: AtomicU32,
 }
 
 pub(super) async fn run(seed: u64, without: Option<Guard>) -> Report {
@@ -112,7 +121,7 @@ impl World {
         let entropy = Entropy::from_fn(move || ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u128(..));
         let cloud = Cloud::new();
         let mut environment = cloud.environment(Arc::new(Air), clock, entropy);
-        environment.store = environment.store.clone().with_log_sizes(LogSizes { tail: 8, segment: 8, keep: 24 });
+        environment.store = environment.store.clone().with_log_sizes(LogSizes { tail: 40, segment: 8, keep: 24 });
         switch_off(&cloud, without);
 
         let (account, bot, link) = settlers(&environment, rng).await;
@@ -120,11 +129,13 @@ impl World {
         let script = Arc::new(Script {
             weather: weather.clone(),
             repeat_all: without == Some(Guard::ToolRepeat),
+            approve_all: without == Some(Guard::Approval),
             window: if rng.bool() { 128_000 } else { 4_050 },
             is_slow: rng.u32(0..3) == 0,
             ledger: Mutex::new(Ledger::default()),
         });
-        let post = Arc::new(Post { weather: weather.clone(), has_keys: rng.bool(), sent: Mutex::new(Sent::default()) });
+        let (sent, decisions) = (Mutex::default(), Mutex::default());
+        let post = Arc::new(Post { weather: weather.clone(), has_keys: rng.bool(), sent, decisions });
         let turns = TurnHandler::with_mind(environment.clone(), script.clone());
         let deliveries = DeliveryHandler::with_outlet(environment.clone(), post.clone());
         let plan = plan(rng);
@@ -145,6 +156,7 @@ impl World {
             turns,
             deliveries,
             workers: 0,
+            decided: AtomicU32::new(0),
         }
     }
 
@@ -152,25 +164,31 @@ impl World {
     async fn storm(&mut self, rng: &mut Rng) {
         let this = &*self;
         let mut running: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
-        let (mut workers, mut next, mut is_posting) = (0, 0, false);
+        let (mut workers, mut is_posting) = (0, false);
+        let mut plan: VecDeque<Planned> = this.plan.clone().into();
         let (mut last_post, mut last_tick) = (Instant::now(), Instant::now());
-        while next < this.plan.len() || (this.weather.is_storm() && last_post.elapsed() < Duration::from_secs(90)) {
+        while !plan.is_empty() || (this.weather.is_storm() && last_post.elapsed() < Duration::from_secs(90)) {
             let pause = Duration::from_millis(rng.u64(1..700));
             tokio::select! {
                 biased;
                 Some(done) = running.next(), if !running.is_empty() => match done {
-                    Done::Post { index, was_taken } => {
+                    Done::Post { message, was_taken } => {
                         is_posting = false;
                         last_post = Instant::now();
-                        next = if was_taken { index + 1 } else { index };
+                        if !was_taken {
+                            plan.push_front(message);
+                        }
                     }
                     done => this.release(done),
                 },
                 () = sleep(pause) => {}
             }
-            if !is_posting && next < this.plan.len() && last_post.elapsed() >= this.plan[next].after {
+            let is_due = |planned: &Planned| last_post.elapsed() >= planned.after;
+            if !is_posting
+                && let Some(message) = this.decision().or_else(|| plan.pop_front_if(|planned| is_due(planned)))
+            {
                 is_posting = true;
-                running.push(Box::pin(this.telegram(next)));
+                running.push(Box::pin(this.telegram(message)));
             }
             if last_tick.elapsed() >= Duration::from_secs(60) {
                 last_tick = Instant::now();
@@ -203,7 +221,7 @@ impl World {
         let began = Instant::now();
         let mut quiet_ticks = 0;
         let mut replays = 0;
-        while quiet_ticks < 3 {
+        while quiet_ticks < 3 || !self.post.decisions().is_empty() {
             if began.elapsed() > PATIENCE {
                 return Err("the work never ends".to_owned());
             }
@@ -215,6 +233,13 @@ impl World {
                     self.workers += 1;
                     let done = self.invoke(queue, records, self.workers).await;
                     self.release(done);
+                }
+            }
+            if let Some(mut message) = self.decision() {
+                idle = false;
+                // Telegram posts it until it is taken.
+                while let Done::Post { message: again, was_taken: false } = self.telegram(message).await {
+                    message = again;
                 }
             }
             if !idle {
@@ -233,7 +258,9 @@ impl World {
             sleep(Duration::from_secs(61)).await;
             self.workers += 1;
             self.tick(self.workers).await;
-            quiet_ticks += 1;
+            // What waits for its owner is woken within ten minutes.
+            let waits = self.environment.store.account(self.account.id).approval_list().await;
+            quiet_ticks = if waits.is_ok_and(|waits| waits.is_empty()) { quiet_ticks + 1 } else { 0 };
         }
         Ok(())
     }
@@ -316,9 +343,19 @@ impl World {
         }
     }
 
+    /// What somebody writes now about a question that they read.
+    fn decision(&self) -> Option<Planned> {
+        let mut decisions = self.post.decisions();
+        let at = decisions.iter().position(|decided| decided.at <= Instant::now())?;
+        let decided = decisions.remove(at);
+        let number = UNPLANNED + self.decided.fetch_add(1, Ordering::Relaxed);
+        let chat = decided.chat.parse().expect("a chat of this world");
+        Some(Planned { chat, number, text: decided.text, after: Duration::ZERO })
+    }
+
     /// Telegram posts a message, and again until it is told that it was taken.
-    async fn telegram(&self, index: usize) -> Done {
-        let planned = &self.plan[index];
+    async fn telegram(&self, message: Planned) -> Done {
+        let planned = &message;
         let update = json!({
             "update_id": planned.number,
             "message": {
@@ -342,7 +379,7 @@ impl World {
             self.weather.note(format!("chat {} has written {:?}", planned.chat, planned.text));
             self.note_stop(planned).await;
         }
-        Done::Post { index, was_taken }
+        Done::Post { message, was_taken }
     }
 
     /// Notes where the log ended when a message that stops others was accepted.
@@ -361,10 +398,11 @@ impl World {
     }
 
     async fn tick(&self, worker: u64) -> Done {
+        let body = Body::new(format!("cron {worker}"), &self.weather);
         if self.without == Some(Guard::OutboxSweep) {
+            let _ = body.live(cron::wake_turns(&self.environment)).await;
             return Done::Tick;
         }
-        let body = Body::new(format!("cron {worker}"), &self.weather);
         let before = self.cloud.sent(OUTBOUND).len();
         let ticked = body.live(cron::tick(&self.environment)).await;
         let swept = self.cloud.sent(OUTBOUND).len().saturating_sub(before);
@@ -395,7 +433,7 @@ fn switch_off(cloud: &Cloud, without: Option<Guard>) {
         Some(Guard::MessageMark) => cloud.ignore_conditions(Box::new(|_, sk| sk.starts_with("m#"))),
         Some(Guard::Budget) => cloud.ignore_conditions(Box::new(|_, sk| sk.starts_with("spend#"))),
         // Switched off in the script and in the world.
-        Some(Guard::ToolRepeat | Guard::OutboxSweep) | None => {}
+        Some(Guard::ToolRepeat | Guard::OutboxSweep | Guard::Approval) | None => {}
     }
 }
 
@@ -423,7 +461,8 @@ async fn settlers(environment: &Environment, rng: &mut Rng) -> (Account, Bot, Li
         bot.resets.reset = ResetPolicy { mode: ResetMode::Idle, idle_minutes: Some(1), at_hour: None };
     }
     let link = LinkId::from_parts(now, environment.entropy.next_u128());
-    let access = AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() };
+    let access =
+        AccessPolicy { dm_policy: DmPolicy::Open, owners: OWNERS.map(str::to_owned).into(), ..AccessPolicy::default() };
     let store = environment.store.account(id);
     store.account_put(&account).await.expect("the account is written");
     store.bot_create(&bot).await.expect("the bot is written");
@@ -437,7 +476,7 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
     let chats = rng.u32(1..4);
     let count = rng.u32(4..22);
     let message = |number| {
-        let text = match rng.u32(0..24) {
+        let text = match rng.u32(0..28) {
             0 => "/stop".to_owned(),
             1 => "/new".to_owned(),
             2 => format!("/new m{number}"),
@@ -445,6 +484,9 @@ fn plan(rng: &mut Rng) -> Vec<Planned> {
             4 => "/queue collect".to_owned(),
             5 => "/queue interrupt debounce:2s".to_owned(),
             6 => "/queue default".to_owned(),
+            7 => "/status".to_owned(),
+            8 => "/approve".to_owned(),
+            9 => "/approve ZZZZZ always".to_owned(),
             _ => format!("m{number} {}", "word ".repeat(rng.usize(0..40))).trim_end().to_owned(),
         };
         let after = Duration::from_millis(if rng.u32(0..3) == 0 { rng.u64(2..400) } else { rng.u64(2..60_000) });

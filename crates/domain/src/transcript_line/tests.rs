@@ -101,6 +101,12 @@ fn body() -> impl Strategy<Value = EntryBody> {
         user().prop_map(EntryBody::User),
         answer().prop_map(EntryBody::Assistant),
         result.prop_map(EntryBody::ToolResult),
+        (text(), text(), time()).prop_map(|(text, code, until)| EntryBody::Asked {
+            calls: vec![code.clone()],
+            code,
+            text,
+            until
+        }),
         (text(), text()).prop_map(|(text, detail)| EntryBody::Failed { text, detail }),
         text().prop_map(|text| EntryBody::Notice { text }),
         by.prop_map(|by| EntryBody::Stopped { by }),

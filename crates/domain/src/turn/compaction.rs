@@ -34,7 +34,9 @@ fn keep_from(context: &Context<'_>, turn: TurnId, keep: u64) -> Option<u64> {
     let entries = context.entries;
     let mut kept = None;
     for at in (1..entries.len()).rev() {
-        let begins = matches!(entries[at].body, EntryBody::User(_)) && entries[at - 1].turn != entries[at].turn;
+        // A turn that waited may have others between its entries.
+        let is_first = || entries[..at].iter().all(|entry| entry.turn != entries[at].turn);
+        let begins = matches!(entries[at].body, EntryBody::User(_)) && is_first();
         if !begins {
             continue;
         }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::{
     Action, ActiveTurn, Commit, Event, MAX_ANSWER, MAX_ARGUMENTS, MAX_CALLS, MAX_STEPS, NO_REPLY, Question, ReplyTo,
-    ToolRules, View, compaction,
+    ToolRules, UsageFooter, View, approval, commands, compaction,
 };
-use crate::budget::Settlement;
+use crate::budget::{Settlement, dollars};
 use crate::entry::{Answer, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, UserMessage};
 use crate::message::OutboundId;
-use crate::queueing::{DropPolicy, QueueChange};
-use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, TurnId};
+use crate::queueing::DropPolicy;
+use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, TurnId, Usage};
 
 /// How much of a message is told of when it was left out, in characters.
 const DROPPED_CHARS: usize = 160;
@@ -30,7 +30,7 @@ pub fn decide(view: &View<'_>, rules: &dyn ToolRules, event: Event) -> Vec<Actio
         };
     };
     if let Some(by) = is_stopped(view, turn) {
-        return stop_turn(turn, event, by);
+        return stop_turn(view, turn, event, by);
     }
     match event {
         Event::Loaded => resume(view, rules, turn),
@@ -43,7 +43,7 @@ pub fn decide(view: &View<'_>, rules: &dyn ToolRules, event: Event) -> Vec<Actio
             results.chain([go_on(turn.clone())]).collect()
         }
         Event::ModelFailed { text, detail, cost } => failed(view, turn, text, detail, cost),
-        Event::OverBudget { text } => say(view, turn, text, Commit::default()),
+        Event::OverBudget { text } | Event::Reported { text } => say(view, turn, text, Commit::default()),
     }
 }
 
@@ -69,18 +69,19 @@ fn is_new(view: &View<'_>, inbound: &Inbound) -> bool {
 }
 
 /// Ends a turn unanswered. What its tools gave is kept; an answer that came too late is not, only its cost.
-fn stop_turn(turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
+pub(super) fn stop_turn(view: &View<'_>, turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
     let (results, cost) = match event {
         Event::ToolsRan(results) => (results, None),
         Event::Answered(answer) | Event::Summarised { answer, .. } => (vec![], Some(answer.cost)),
         Event::ModelFailed { cost, .. } => (vec![], cost),
         // Not called yet.
         Event::Reserved(_) => (vec![], Some(0)),
-        Event::Loaded | Event::Committed | Event::OverBudget { .. } => (vec![], None),
+        Event::Loaded | Event::Committed | Event::OverBudget { .. } | Event::Reported { .. } => (vec![], None),
     };
     let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
     let stopped = append(turn, EntryBody::Stopped { by });
-    results.chain([stopped, commit(Commit { settle: settlement(turn, cost), ..Commit::default() })]).collect()
+    let (turn, settle) = (other_turn(view, turn), settlement(turn, cost));
+    results.chain([stopped, commit(Commit { turn, settle, ..Commit::default() })]).collect()
 }
 
 /// No turn is under way: start one for what waits.
@@ -92,7 +93,7 @@ fn take_next(view: &View<'_>) -> Vec<Action> {
             continue;
         }
         actions.extend(match &inbound.control {
-            Some(control) => obey(view, inbound, control),
+            Some(control) => commands::obey(view, inbound, control),
             None => begin(view, index),
         });
         return actions;
@@ -125,7 +126,12 @@ fn begin(view: &View<'_>, index: usize) -> Vec<Action> {
 }
 
 /// Appends what begins a turn and asks the model.
-fn start(view: &View<'_>, mut turn: ActiveTurn, messages: &[Inbound], reset: Option<ResetReason>) -> Vec<Action> {
+pub(super) fn start(
+    view: &View<'_>,
+    mut turn: ActiveTurn,
+    messages: &[Inbound],
+    reset: Option<ResetReason>,
+) -> Vec<Action> {
     let mut actions: Vec<Action> = reset.map(|reason| append(&turn, EntryBody::Reset { reason })).into_iter().collect();
     for inbound in messages {
         take_in(&mut turn, inbound);
@@ -138,8 +144,9 @@ fn start(view: &View<'_>, mut turn: ActiveTurn, messages: &[Inbound], reset: Opt
 }
 
 /// Adds a message to a turn: the answer goes where the newest one came from.
-fn take_in(turn: &mut ActiveTurn, inbound: &Inbound) {
+pub(super) fn take_in(turn: &mut ActiveTurn, inbound: &Inbound) {
     turn.reply = ReplyTo::of(inbound);
+    turn.is_owners = inbound.is_owner;
     turn.asked_at = turn.asked_at.max(inbound.received_at);
 }
 
@@ -194,67 +201,21 @@ fn collected<'a>(view: &View<'a>, index: usize) -> &'a [Inbound] {
     &waiting[..waiting.iter().take_while(fits).count()]
 }
 
-/// Carries a command out.
-fn obey(view: &View<'_>, inbound: &Inbound, control: &Control) -> Vec<Action> {
-    let mut turn = ActiveTurn::begin(view, inbound);
-    let said = append(&turn, user_body(inbound));
-    let tell =
-        |text: String, commit: Commit| [said.clone()].into_iter().chain(say(view, &turn, text, commit)).collect();
-    match control {
-        Control::Stop => {
-            let stopped = matches!(view.entries.last().map(|entry| &entry.body), Some(EntryBody::Stopped { .. }));
-            tell(if stopped { "Stopped." } else { "There was nothing to stop." }.to_owned(), Commit::default())
-        }
-        Control::New { text } if !text.is_empty() => {
-            let first = Inbound { text: text.clone(), control: None, ..inbound.clone() };
-            start(view, turn, &[first], Some(ResetReason::New))
-        }
-        Control::New { .. } | Control::Reset => {
-            let reason = if *control == Control::Reset { ResetReason::Reset } else { ResetReason::New };
-            let reset = append(&turn, EntryBody::Reset { reason });
-            let text = "A new conversation begins. I no longer look at what we said before.".to_owned();
-            [said, reset].into_iter().chain(say(view, &turn, text, Commit::default())).collect()
-        }
-        // No call waits for an owner yet.
-        Control::Approve { .. } => tell("There is nothing to approve.".to_owned(), Commit::default()),
-        Control::Queue { change } => {
-            let (text, queue) = change_queue(view, change);
-            tell(text, Commit { queue, ..Commit::default() })
-        }
-        Control::Compact { hint } => match compaction::asked(view.entries, turn.id) {
-            None => tell("There is nothing to compact yet.".to_owned(), Commit::default()),
-            Some(keep_from) => {
-                turn.control = Some(control.clone());
-                let question = Question::Summary { keep_from, hint: hint.clone() };
-                [said].into_iter().chain(ask(view, &turn, question, true)).collect()
-            }
-        },
-    }
-}
-
-fn change_queue(view: &View<'_>, change: &QueueChange) -> (String, Option<Option<crate::QueueSettings>>) {
-    let show = |settings: crate::QueueSettings| format!("Messages that wait: `{settings}`.");
-    match (change, change.apply(view.queue())) {
-        (_, Err(error)) => (format!("Not changed: {error}."), None),
-        (QueueChange::Unknown { word }, _) => {
-            let help = "`/queue steer|followup|collect|interrupt|default debounce:500ms cap:20 drop:summarize|old|new`";
-            (format!("I do not know `{word}`. Write {help}."), None)
-        }
-        (QueueChange::Show, _) => (show(view.queue()), None),
-        (_, Ok(queue)) => (show(queue.unwrap_or(view.bot.queue)), Some(queue)),
-    }
-}
-
 /// A worker takes up a turn that another one left.
 fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Action> {
     let mut turn = turn.clone();
     // The call may have been made and billed.
     turn.spent += turn.reserved.take().map_or(0, |reserved| reserved.micros);
     if let Some(by) = is_stopped(view, &turn) {
-        return stop_turn(&turn, Event::Loaded, by);
+        return stop_turn(view, &turn, Event::Loaded, by);
     }
     match pending_calls(view.entries, turn.id).first() {
-        Some(call) if !rules.may_repeat(view.bot, call) => {
+        // One that waits for approval has not run.
+        Some(call)
+            if !rules.may_repeat(view.bot, call)
+                && turn.waiting.is_none()
+                && !approval::asks(view, rules, &turn, call) =>
+        {
             let result = ToolResult {
                 call: call.id.clone(),
                 name: call.name.clone(),
@@ -272,12 +233,21 @@ fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Acti
 
 /// The log is committed up to here and the turn is ours: run what the model asked for, or ask it again.
 fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Action> {
+    if let Some(waiting) = &turn.waiting {
+        return approval::wait(view, turn, waiting);
+    }
     let pending = pending_calls(view.entries, turn.id);
     if !pending.is_empty() {
         if view.out_of_time {
             return vec![Action::Requeue { turn: turn.clone() }, Action::Finish];
         }
-        let together = pending.iter().take_while(|call| rules.may_repeat(view.bot, call)).count().max(1);
+        let asks = |call: &&ToolCall| approval::asks(view, rules, turn, call);
+        let asking = pending.iter().take_while(|call| asks(call)).count();
+        if asking > 0 {
+            return approval::ask_owner(view, turn, &pending[..asking]);
+        }
+        let is_shared = |call: &&&ToolCall| rules.may_repeat(view.bot, call) && !asks(call);
+        let together = pending.iter().take_while(is_shared).count().max(1);
         let calls = pending[..together].iter().map(|call| (*call).clone()).collect();
         return vec![Action::RunTools { turn: turn.clone(), calls }];
     }
@@ -321,7 +291,7 @@ fn step(turn: &ActiveTurn) -> Question {
 
 /// Asks the model, setting its cost aside first where there is a budget; or puts the turn off when the worker has
 /// no time left for a call.
-fn ask(view: &View<'_>, turn: &ActiveTurn, question: Question, uncommitted: bool) -> Vec<Action> {
+pub(super) fn ask(view: &View<'_>, turn: &ActiveTurn, question: Question, uncommitted: bool) -> Vec<Action> {
     let turn = turn.clone();
     if !view.out_of_time {
         let reserve = view.metered;
@@ -338,6 +308,8 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
     let settle = settlement(turn, Some(answer.cost));
     let mut turn = paid(turn, answer.cost);
     turn.steps += 1;
+    // A later answer may use the same ids for other calls.
+    turn.approved.clear();
     if turn.steps < MAX_STEPS && !answer.tool_calls.is_empty() {
         let appended = append(&turn, EntryBody::Assistant(answer));
         return vec![appended, commit(Commit { turn: Some(turn), settle, ..Commit::default() })];
@@ -351,7 +323,7 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
         }
     }
     let silent = answer.text.trim() == NO_REPLY;
-    let outbox = if silent { vec![] } else { reply(view, &turn, answer.text.clone()) };
+    let outbox = if silent { vec![] } else { reply(view, &turn, with_footer(view, &turn, &answer)) };
     let answered = append(&turn, EntryBody::Assistant(answer));
     vec![answered, commit(Commit { outbox, settle, ..Commit::default() })]
 }
@@ -404,10 +376,57 @@ fn failed(view: &View<'_>, turn: &ActiveTurn, text: String, detail: String, cost
 }
 
 /// Ends a turn with words of the bot's own.
-fn say(view: &View<'_>, turn: &ActiveTurn, text: String, mut end: Commit) -> Vec<Action> {
-    end.turn = None;
+pub(super) fn say(view: &View<'_>, turn: &ActiveTurn, text: String, mut end: Commit) -> Vec<Action> {
+    end.turn = other_turn(view, turn);
     end.outbox = reply(view, turn, text.clone());
     vec![append(turn, EntryBody::Notice { text }), commit(end)]
+}
+
+/// The turn that waits while `turn` carries a command out: it is left as it is.
+fn other_turn(view: &View<'_>, turn: &ActiveTurn) -> Option<ActiveTurn> {
+    view.head.turn.clone().filter(|other| other.id != turn.id)
+}
+
+/// An answer as it is sent: with a line of what its turn took, if the session wants one.
+fn with_footer(view: &View<'_>, turn: &ActiveTurn, answer: &Answer) -> String {
+    let footer = view.head.settings.usage;
+    if footer == UsageFooter::Off || answer.text.trim().is_empty() {
+        return answer.text.clone();
+    }
+    let (mut usage, mut cost) = turn_usage(view.entries, turn.id);
+    usage += answer.usage;
+    cost += answer.cost;
+    let Usage { input, output, cached } = usage;
+    let mut line = format!("{} in ({} cached), {} out", grouped(input), grouped(cached), grouped(output));
+    if footer == UsageFooter::Full {
+        line.push_str(&format!(", {}", dollars(cost)));
+    }
+    format!("{}\n\n_{line}_", answer.text.trim_end())
+}
+
+/// What a turn has taken so far, as far as its entries are at hand, and what that cost in micro-dollars.
+pub fn turn_usage(entries: &[Entry], turn: TurnId) -> (Usage, u64) {
+    let (mut usage, mut cost) = (Usage::default(), 0);
+    for entry in entries.iter().filter(|entry| entry.turn == turn) {
+        if let Some((more, micros)) = entry.body.taken() {
+            usage += more;
+            cost += micros;
+        }
+    }
+    (usage, cost)
+}
+
+/// `1,234,567`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn reply(view: &View<'_>, turn: &ActiveTurn, text: String) -> Vec<Outbound> {
@@ -423,12 +442,12 @@ fn settlement(turn: &ActiveTurn, cost: Option<u64>) -> Option<Settlement> {
     Some(Settlement { reserved: turn.reserved.clone()?, micros: cost? })
 }
 
-fn commit(commit: Commit) -> Action {
+pub(super) fn commit(commit: Commit) -> Action {
     Action::Commit(Box::new(commit))
 }
 
 /// Commits what was appended; the turn goes on.
-fn go_on(turn: ActiveTurn) -> Action {
+pub(super) fn go_on(turn: ActiveTurn) -> Action {
     commit(Commit { turn: Some(turn), ..Commit::default() })
 }
 
@@ -443,7 +462,7 @@ fn bounded(mut answer: Answer) -> Answer {
     answer
 }
 
-fn cut(mut text: String, max: usize) -> String {
+pub(super) fn cut(mut text: String, max: usize) -> String {
     let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -452,11 +471,11 @@ fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-fn append(turn: &ActiveTurn, body: EntryBody) -> Action {
+pub(super) fn append(turn: &ActiveTurn, body: EntryBody) -> Action {
     Action::Append { turn: turn.id, body }
 }
 
-fn user_body(inbound: &Inbound) -> EntryBody {
+pub(super) fn user_body(inbound: &Inbound) -> EntryBody {
     EntryBody::User(user_message(inbound))
 }
 

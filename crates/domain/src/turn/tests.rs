@@ -5,6 +5,7 @@ use crate::queueing::{DropPolicy, QueueMode};
 use crate::reset::{ResetMode, ResetPolicy};
 use crate::{AccountId, BotId, BotStatus, Channel, EntryId, SessionKey};
 
+mod approvals;
 mod commands;
 mod crowds;
 mod money;
@@ -22,17 +23,19 @@ struct Worker {
     window: u64,
     turns: u128,
     trace: Vec<String>,
+    /// Below what was sent last.
+    buttons: Vec<crate::Button>,
 }
 
 struct Rules;
 
 impl ToolRules for Rules {
     fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
-        call.name != "pay"
+        !matches!(call.name.as_str(), "pay" | "send")
     }
 
-    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
-        false
+    fn needs_approval(&self, _: &Bot, call: &ToolCall) -> bool {
+        matches!(call.name.as_str(), "send" | "peek")
     }
 }
 
@@ -125,6 +128,7 @@ impl Worker {
             window: 128_000,
             turns: 0,
             trace: vec![],
+            buttons: vec![],
         }
     }
 
@@ -178,6 +182,7 @@ impl Worker {
                         format!("append assistant {:?} +{} calls", answer.text, answer.tool_calls.len())
                     }
                     EntryBody::ToolResult(result) => format!("append result {} {:?}", result.name, result.outcome),
+                    EntryBody::Asked { calls, .. } => format!("ask the owner about {calls:?}"),
                     EntryBody::Failed { text, .. } => format!("append failed {text:?}"),
                     EntryBody::Notice { text } => format!("append notice {text:?}"),
                     EntryBody::Stopped { by } => format!("append stopped by {by:?}"),
@@ -218,6 +223,10 @@ impl Worker {
                 let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
                 self.trace.push(format!("run {names:?}"));
             }
+            Action::Report { turn, what } => {
+                self.turn = Some(turn);
+                self.trace.push(format!("report {what:?}"));
+            }
             Action::Requeue { .. } => self.trace.push("requeue".into()),
             Action::GiveBack { wait } => self.trace.push(format!("give back for {wait:?}")),
             Action::Finish => self.trace.push("finish".into()),
@@ -230,8 +239,13 @@ impl Worker {
         self.head = self.head.after(appended, commit, self.now);
         let outbox: Vec<String> =
             commit.outbox.iter().map(|out| format!("{:?} to {:?}", out.text, out.address.reply_to)).collect();
+        self.buttons = commit.outbox.last().map(|out| out.buttons.clone()).unwrap_or_default();
         let settled = commit.settle.as_ref().map(|settle| format!(", settled {}", settle.micros)).unwrap_or_default();
-        self.trace.push(format!("commit, turn open {}, outbox {outbox:?}{settled}", commit.turn.is_some()));
+        let turn = match &commit.turn {
+            Some(ActiveTurn { waiting: Some(_), .. }) => "waits".to_owned(),
+            turn => format!("open {}", turn.is_some()),
+        };
+        self.trace.push(format!("commit, turn {turn}, outbox {outbox:?}{settled}"));
         self.turn.clone_from(&commit.turn);
     }
 

@@ -47,6 +47,8 @@ pub enum EntryKind {
     User,
     Assistant,
     ToolResult,
+    /// The turn waits for the owner to approve what a tool is to do.
+    Asked,
     /// The turn ended without an answer, and the person was told so.
     Failed,
     /// The bot's own words, without a model: the answer to a command, a refusal for want of budget.
@@ -109,6 +111,9 @@ pub struct EntryView {
     /// `reset`: `new`, `reset`, `daily` or `idle`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_reason: Option<ResetReason>,
+    /// `asked`: what `/approve` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// `failed`: why, for the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail the test, as tests themselves do")]
 
 mod account;
+mod approvals;
 mod bots;
 mod budgets;
 mod chat;

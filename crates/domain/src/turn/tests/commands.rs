@@ -4,13 +4,13 @@ use super::*;
 use crate::command;
 
 /// A message that is a command.
-fn command(n: u32, text: &str) -> Inbound {
+pub(super) fn command(n: u32, text: &str) -> Inbound {
     let control = Control::of(&command::parse(text, None).expect("a command"));
     Inbound { text: text.to_owned(), control: Some(control.expect("one of the engine's")), ..message(n) }
 }
 
 /// What the door does with a message that must not wait.
-fn door(worker: &mut Worker, inbound: &Inbound, by: StoppedBy) {
+pub(super) fn door(worker: &mut Worker, inbound: &Inbound, by: StoppedBy) {
     worker.head.epoch += 1;
     worker.head.stop = Some(Stop { message: inbound.message.clone(), at: inbound.received_at, by });
 }
