@@ -10,6 +10,7 @@ pub mod schema;
 
 mod accounts;
 mod bots;
+mod children;
 mod dead_letters;
 mod error;
 mod item;
@@ -28,11 +29,12 @@ mod workspace;
 
 pub use accounts::{ApiKey, KeyOwner};
 pub use bots::Precondition;
+pub use children::CHILD_TTL;
 pub use dead_letters::{DEAD_LETTER_TTL, DeadLetter, DeadLetterStatus};
 pub use error::StoreError;
 pub use links::{Pairing, Route};
 pub use notices::{NOTICE_TTL, Notice};
-pub use objects::{Object, Precondition as ObjectPrecondition};
+pub use objects::{Object, ObjectInfo, Precondition as ObjectPrecondition};
 pub use outbox::{Delivery, DeliveryStatus, OUTBOX_TTL, OVERDUE_AFTER};
 pub use secrets::{BotSecret, Keyring, SecretContext};
 pub use segments::SEGMENT;

@@ -150,6 +150,7 @@ async fn commit(world: &World, session: &SessionKey, seen: &Head, n: u32) -> Res
         marks: &[message(n)],
         outbox: &[outbound(n)],
         spending: &Spending::Nothing,
+        place: None,
     };
     world.store.account(account(1)).session_commit(bot_id(), session, &commit).await.map(|()| head)
 }
@@ -220,7 +221,7 @@ async fn an_answer_bigger_than_a_row_is_stored_in_several() {
     }
     let (seen, head) = (Head::default(), Head { next_seq: 16, ..Head::default() });
     let spending = &Spending::Nothing;
-    let commit = Commit { seen: &seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending };
+    let commit = Commit { seen: &seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending, place: None };
     state.session_commit(bot_id(), &session, &commit).await.unwrap();
     assert_eq!(state.session_read(bot_id(), &session, 0, 100).await.unwrap().entries, entries);
 }
@@ -366,7 +367,7 @@ async fn a_change_of_the_head_alone_names_the_place_that_it_saw() {
     // The same epoch, and a log that has gone on: what it would write is old.
     let head = Head { epoch: first.epoch + 1, ..first.clone() };
     let spending = &Spending::Nothing;
-    let stale = Commit { seen: &first, head: &head, entries: &[], marks: &[], outbox: &[], spending };
+    let stale = Commit { seen: &first, head: &head, entries: &[], marks: &[], outbox: &[], spending, place: None };
     let lost = state.session_commit(bot_id(), &session, &stale).await;
     assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
 }
@@ -387,8 +388,15 @@ async fn what_is_spent_never_passes_the_budget_however_many_reserve_at_once() {
             let session: SessionKey = format!("agent:main:webchat:direct:{n}").parse().unwrap();
             let spending = Spending::Reserve { micros, begins_turn: true, allowances: allowances() };
             let (seen, head) = (Head::default(), Head { epoch: 1, ..Head::default() });
-            let commit =
-                Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+            let commit = Commit {
+                seen: &seen,
+                head: &head,
+                entries: &[],
+                marks: &[],
+                outbox: &[],
+                spending: &spending,
+                place: None,
+            };
             let done = state.session_commit(bot_id(), &session, &commit).await;
             (done, spending.reserved().unwrap())
         }
@@ -407,7 +415,8 @@ async fn what_is_spent_never_passes_the_budget_however_many_reserve_at_once() {
     let session: SessionKey = "agent:main:webchat:direct:0".parse().unwrap();
     let reserved = tries.iter().find(|(done, _)| done.is_ok()).unwrap().1.clone();
     let spending = Spending::Settle(Settlement { reserved, micros: 30 });
-    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+    let commit =
+        Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending, place: None };
     let done = state.session_commit(bot_id(), &session, &commit).await;
     if done.is_ok() {
         assert_eq!(spent(Some(bot_id())).await.micros, 530);

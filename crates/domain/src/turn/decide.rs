@@ -30,7 +30,7 @@ pub fn decide(view: &View<'_>, rules: &dyn ToolRules, event: Event) -> Vec<Actio
         };
     };
     if let Some(by) = is_stopped(view, turn) {
-        return stop_turn(turn, event, by);
+        return stop_turn(view, turn, event, by);
     }
     match event {
         Event::Loaded => resume(view, rules, turn),
@@ -54,7 +54,8 @@ fn is_stopped(view: &View<'_>, turn: &ActiveTurn) -> Option<StoppedBy> {
 
 /// What was received before this time is not answered.
 fn cutoff(view: &View<'_>) -> Option<(Timestamp, StoppedBy)> {
-    let asks = |inbound: &&Inbound| inbound.control.is_none() && is_new(view, inbound);
+    // What a session says interrupts nobody: a person waits for what is under way.
+    let asks = |inbound: &&Inbound| inbound.control.is_none() && !inbound.is_from_session() && is_new(view, inbound);
     let newest = || view.waiting.iter().filter(asks).map(|inbound| inbound.received_at).max();
     let interrupts = view.queue().mode == QueueMode::Interrupt;
     let message = if interrupts { newest().map(|at| (at, StoppedBy::Message)) } else { None };
@@ -69,7 +70,7 @@ fn is_new(view: &View<'_>, inbound: &Inbound) -> bool {
 }
 
 /// Ends a turn unanswered. What its tools gave is kept; an answer that came too late is not, only its cost.
-fn stop_turn(turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
+fn stop_turn(view: &View<'_>, turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
     let (results, cost) = match event {
         Event::ToolsRan(results) => (results, None),
         Event::Answered(answer) | Event::Summarised { answer, .. } => (vec![], Some(answer.cost)),
@@ -80,7 +81,14 @@ fn stop_turn(turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
     };
     let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
     let stopped = append(turn, EntryBody::Stopped { by });
-    results.chain([stopped, commit(Commit { settle: settlement(turn, cost), ..Commit::default() })]).collect()
+    let end = Commit { outbox: tell_of_stop(view, turn), settle: settlement(turn, cost), ..Commit::default() };
+    results.chain([stopped, commit(end)]).collect()
+}
+
+/// A person who stopped a turn knows; a session that waits for its answer does not.
+fn tell_of_stop(view: &View<'_>, turn: &ActiveTurn) -> Vec<Outbound> {
+    let waits = turn.reply.parent.is_some();
+    if waits { reply(view, turn, "The work was stopped before it was done.".to_owned()) } else { vec![] }
 }
 
 /// No turn is under way: start one for what waits.
@@ -107,7 +115,8 @@ fn begin(view: &View<'_>, index: usize) -> Vec<Action> {
     let turn = ActiveTurn::begin(view, inbound);
     if let Some(by) = is_stopped(view, &turn) {
         let stopped = append(&turn, EntryBody::Stopped { by });
-        return vec![append(&turn, user_body(inbound)), stopped, commit(Commit::default())];
+        let end = Commit { outbox: tell_of_stop(view, &turn), ..Commit::default() };
+        return vec![append(&turn, user_body(inbound)), stopped, commit(end)];
     }
     if let Some(dropped) = drop_some(view, &turn, index) {
         return dropped;
@@ -251,7 +260,7 @@ fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Acti
     // The call may have been made and billed.
     turn.spent += turn.reserved.take().map_or(0, |reserved| reserved.micros);
     if let Some(by) = is_stopped(view, &turn) {
-        return stop_turn(&turn, Event::Loaded, by);
+        return stop_turn(view, &turn, Event::Loaded, by);
     }
     match pending_calls(view.entries, turn.id).first() {
         Some(call) if !rules.may_repeat(view.bot, call) => {
@@ -350,8 +359,12 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
             );
         }
     }
-    let silent = answer.text.trim() == NO_REPLY;
-    let outbox = if silent { vec![] } else { reply(view, &turn, answer.text.clone()) };
+    let outbox = match (answer.text.trim() == NO_REPLY, &turn.reply.parent) {
+        (false, _) => reply(view, &turn, answer.text.clone()),
+        // A session that waits is told that there is nothing, or it would wait for ever.
+        (true, Some(_)) => reply(view, &turn, String::new()),
+        (true, None) => vec![],
+    };
     let answered = append(&turn, EntryBody::Assistant(answer));
     vec![answered, commit(Commit { outbox, settle, ..Commit::default() })]
 }
