@@ -9,6 +9,7 @@ mod dev_process;
 mod engine;
 mod first_light;
 mod functions;
+mod host;
 mod kill;
 mod outbox;
 mod simulation;

@@ -32,7 +32,7 @@ async fn an_outbox_that_was_never_queued_is_swept() {
     let (seen, head) = (Head::default(), Head { epoch: 1, updated_at: now, ..Head::default() });
     let outbox = [outbound.clone()];
     let spending = &Spending::Nothing;
-    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &outbox, spending };
+    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &outbox, spending, place: None };
     let account = environment.store.account(bot.account);
     account.session_commit(bot.id, &SessionKey::main("main"), &commit).await.unwrap();
 

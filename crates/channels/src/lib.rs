@@ -45,6 +45,7 @@ impl Received {
         Inbound {
             is_owner: false,
             parent: None,
+            hops: 0,
             account: bot.account,
             bot: bot.id,
             link,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::turn::Parent;
+use crate::turn::{Parent, ReplyTo};
 use crate::{AccountId, BotId, Control, LinkId, Media, MessageId, SessionKey, Timestamp, TurnId};
 
 /// A chat network, as it is written in session keys, routes and settings.
@@ -183,6 +183,9 @@ pub struct Inbound {
     /// The session that is told the answer, if this was said by another session of the bot and not by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
+    /// How many sessions have passed on what a person wrote: 0 for the person's own message.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +194,53 @@ pub struct Inbound {
     pub sent_at: Timestamp,
     /// When the door had it, by ours.
     pub received_at: Timestamp,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+pub(crate) fn is_zero(hops: &u32) -> bool {
+    *hops == 0
+}
+
+/// What a sender's id begins with that is a session of the bot. No channel gives a person such an id.
+const SESSION_SENDER: &str = "session:";
+
+impl Inbound {
+    /// What a session of a bot says in another one, `to`. Its answer goes to `reply`.
+    pub fn from_session(
+        from: &SessionKey,
+        name: &str,
+        to: SessionKey,
+        message: MessageId,
+        text: String,
+        reply: ReplyTo,
+        now: Timestamp,
+    ) -> Inbound {
+        let ReplyTo { account, bot, link, channel, address, parent, hops } = reply;
+        Inbound {
+            account,
+            bot,
+            link,
+            channel,
+            message,
+            session: to,
+            address,
+            sender: Sender { id: format!("{SESSION_SENDER}{from}"), name: Some(name.to_owned()), username: None },
+            is_owner: false,
+            text,
+            control: None,
+            parent,
+            hops,
+            attachments: vec![],
+            quote: None,
+            sent_at: now,
+            received_at: now,
+        }
+    }
+
+    /// Whether another session of the bot said this, and not a person.
+    pub fn is_from_session(&self) -> bool {
+        self.sender.id.starts_with(SESSION_SENDER)
+    }
 }
 
 /// Names one thing to be sent: it is the deduplication id in `outbound.fifo` and the key of the

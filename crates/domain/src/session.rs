@@ -8,18 +8,25 @@
 //! | direct | `per-account-channel-peer` | `agent:main:telegram:<link>:direct:555` |
 //! | group | any | `agent:main:telegram:group:-100[:topic:7]` |
 //! | room | any | `agent:main:slack:channel:c1[:thread:9]` |
+//! | work that a session gave away | | `agent:main:subagent:01J…` |
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
 
 use crate::message::{Channel, ChatKind};
-use crate::{Inbound, LinkId};
+use crate::{Inbound, LinkId, TurnId};
 
 /// The longest key that is taken, in bytes: it is part of a DynamoDB partition key and of an SQS
 /// message group.
 pub const MAX_SESSION_KEY: usize = 512;
+
+/// The kinds of sessions that nobody writes in.
+const SUBAGENT: &str = "subagent";
+const CRON: &str = "cron";
 
 /// How a bot's direct chats share sessions (OpenClaw's `session.dmScope`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +60,29 @@ impl SessionKey {
     /// The bot's own conversation, which direct chats share by default.
     pub fn main(agent: &str) -> SessionKey {
         SessionKey(format!("agent:{}:main", segment(agent)))
+    }
+
+    /// The session that does the work which a tool call of a turn gave away: the same for the same call.
+    pub fn subagent(agent: &str, turn: TurnId, call: &str) -> SessionKey {
+        let digest = Sha256::digest(format!("{turn}/{call}"));
+        let random = digest.iter().take(16).fold(0u128, |acc, byte| acc << 8 | u128::from(*byte));
+        let id = Ulid::from_parts(turn.made_at().as_millis(), random);
+        SessionKey(format!("agent:{}:{SUBAGENT}:{id}", segment(agent)))
+    }
+
+    /// Whether it does work that another session gave away.
+    pub fn is_subagent(&self) -> bool {
+        self.kind() == Some(SUBAGENT)
+    }
+
+    /// Whether people write in it: it is no session that does work for others or at set times.
+    pub fn is_of_people(&self) -> bool {
+        !matches!(self.kind(), Some(SUBAGENT | CRON))
+    }
+
+    /// What follows the agent's name.
+    fn kind(&self) -> Option<&str> {
+        self.0.split(':').nth(2)
     }
 
     /// The session that an inbound message belongs to.
@@ -194,6 +224,18 @@ mod tests {
         );
         let long = "é".repeat(4000);
         assert!(key(SessionScope::PerPeer, ChatKind::Direct, "x", None, &long).len() <= MAX_SESSION_KEY);
+    }
+
+    #[test]
+    fn work_that_is_given_away_has_a_session_of_its_own() {
+        let turn = TurnId::from_parts(Timestamp::from_millis(5), 7);
+        let key = SessionKey::subagent("Main", turn, "1.call");
+        assert_eq!(key, SessionKey::subagent("main", turn, "1.call"));
+        assert_ne!(key, SessionKey::subagent("main", turn, "2.call"));
+        assert!(key.as_str().starts_with("agent:main:subagent:0000000005"), "{key}");
+        assert!(key.is_subagent() && !key.is_of_people());
+        let main = SessionKey::main("subagent");
+        assert!(!main.is_subagent() && main.is_of_people());
     }
 
     #[test]

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Reserved, Settlement};
 use crate::control::Topic;
 use crate::entry::{Answer, EntryBody, StoppedBy, ToolCall, ToolResult};
-use crate::message::{Address, OutboundId};
+use crate::message::{Address, OutboundId, is_zero};
 use crate::{
     AccountId, Bot, BotId, Channel, Control, Entry, Inbound, LinkId, MessageId, Outbound, QueueSettings, SessionKey,
     Thinking, Timestamp, TurnId, Usage,
@@ -207,12 +207,17 @@ pub struct ReplyTo {
     /// The session that is told the answer, instead of that place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
+    /// See [`Inbound::hops`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
 }
 
 /// A session that waits for what another session of its bot will say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
     pub session: SessionKey,
+    /// The session that it waits for.
+    pub child: SessionKey,
     /// What the other session is called there.
     pub label: String,
     /// Where the waiting session's own answer goes.
@@ -230,6 +235,7 @@ impl ReplyTo {
             channel: inbound.channel,
             address: inbound.address.clone(),
             parent: inbound.parent.clone(),
+            hops: inbound.hops,
         }
     }
 

@@ -15,8 +15,8 @@ pub enum DoorError {
 }
 
 impl Environment {
-    /// Queues a message for its session. What must not wait behind a running turn (`/stop`, `/new`, and any message
-    /// in the queue mode `interrupt`) is noted in the session's head first, so that the turn ends within its step.
+    /// Queues a message for its session. What must not wait behind a running turn (`/stop`, `/new`, and a person's
+    /// message in the queue mode `interrupt`) is noted in the session's head first, so that the turn ends within its step.
     ///
     /// Doing it again with the same message changes nothing.
     pub async fn take_in(&self, bot: &Bot, inbound: Inbound) -> Result<(), DoorError> {
@@ -33,6 +33,9 @@ impl Environment {
     async fn stops(&self, bot: &Bot, inbound: &Inbound) -> Result<Option<StoppedBy>, DoorError> {
         if let Some(control) = &inbound.control {
             return Ok(control.stops().then_some(StoppedBy::Person));
+        }
+        if inbound.is_from_session() {
+            return Ok(None);
         }
         let head = self.store.account(bot.account).session_head(bot.id, &inbound.session).await?;
         // With nothing in the log there is at most a turn that has not committed yet.

@@ -17,6 +17,7 @@
 //! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
 //! | session head | the same | `head` |
 //! | message mark, expires after 7 days | the same | `m#msg_…` |
+//! | session that this one waits for, expires after a day | the same | `c#<session key>` |
 //! | outbox and delivery record, expires | `acct_…#bot_…#o#<outbound id>` | `out` |
 //! | webhook route | `route#link_…` | `route` |
 //! | API key, by hash | `key#<sha256>` | `key` |
@@ -165,6 +166,13 @@ pub(crate) fn mark_sk(message: &MessageId) -> String {
     format!("m#{message}")
 }
 
+/// Sorts before the entries.
+pub(crate) const CHILD_PREFIX: &str = "c#";
+
+pub(crate) fn child(account: AccountId, bot: BotId, parent: &SessionKey, child: &SessionKey) -> Key {
+    Key { pk: session_pk(account, bot, parent), sk: format!("{CHILD_PREFIX}{child}") }
+}
+
 pub(crate) fn outbox(account: AccountId, bot: BotId, id: &OutboundId) -> Key {
     Key { pk: format!("{account}#{bot}#o#{id}"), sk: "out".to_owned() }
 }
@@ -213,6 +221,7 @@ mod tests {
     #[test]
     fn the_head_sorts_after_the_log_and_before_the_marks() {
         let message = MessageId::of(LinkId::from_parts(Timestamp::default(), 1), "1");
+        assert!(CHILD_PREFIX < entries_sk(0).as_str());
         assert!(entries_sk(u64::from(u32::MAX)).as_str() < HEAD && HEAD < mark_sk(&message).as_str());
         assert!(entries_sk(9) < entries_sk(10));
     }

@@ -14,6 +14,17 @@ pub struct Object {
     pub tag: String,
 }
 
+/// An object in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key without the prefix that was listed.
+    pub name: String,
+    /// Tells its content from others.
+    pub tag: String,
+    /// In bytes.
+    pub size: u64,
+}
+
 /// What must be true of an object for it to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition<'a> {
@@ -74,8 +85,8 @@ impl Store {
         Ok(())
     }
 
-    /// The keys of all objects below a prefix, without it, and the tags of their contents, by key.
-    pub(crate) async fn objects_list(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+    /// All objects below a prefix, by key.
+    pub(crate) async fn objects_list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
         let mut objects = Vec::new();
         let mut token = None;
         loop {
@@ -83,8 +94,10 @@ impl Store {
             let output = request.set_continuation_token(token).send().await;
             let output = output.map_err(|e| unavailable("list objects", &e))?;
             for object in output.contents() {
-                let name = object.key().and_then(|key| key.strip_prefix(prefix)).unwrap_or_default();
-                objects.push((name.to_owned(), object.e_tag().unwrap_or_default().to_owned()));
+                let name = object.key().and_then(|key| key.strip_prefix(prefix)).unwrap_or_default().to_owned();
+                let tag = object.e_tag().unwrap_or_default().to_owned();
+                let size = object.size().and_then(|size| size.try_into().ok()).unwrap_or_default();
+                objects.push(ObjectInfo { name, tag, size });
             }
             token = output.next_continuation_token;
             if token.is_none() {
@@ -95,7 +108,7 @@ impl Store {
 
     /// Deletes all objects below a prefix.
     pub(crate) async fn objects_delete(&self, prefix: &str) -> Result<(), StoreError> {
-        for (name, _) in self.objects_list(prefix).await? {
+        for ObjectInfo { name, .. } in self.objects_list(prefix).await? {
             let request = self.s3.delete_object().bucket(&self.bucket).key(format!("{prefix}{name}"));
             request.send().await.map_err(|e| unavailable("delete an object", &e))?;
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::{Outbound, OutboundId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::bots::put_action;
 use crate::error::{StoreError, unavailable};
 use crate::item::{Item, expires, record, row, text};
 use crate::keys::Key;
@@ -122,6 +123,17 @@ impl AccountStore<'_> {
     /// or one whose record has expired).
     pub async fn delivery_get(&self, bot: domain::BotId, id: &OutboundId) -> Result<Option<Delivery>, StoreError> {
         self.store.record_get(keys::outbox(self.id, bot, id)).await
+    }
+
+    /// Writes a message that is to be sent, unless it was written before. Returns whether it is still to be queued: what
+    /// was queued and not delivered may be queued again.
+    pub async fn outbox_put(&self, outbound: &Outbound) -> Result<bool, StoreError> {
+        let put = put_action(self.store.put_new(self.store.outbox_row(outbound)?)?);
+        if self.store.transact(vec![put]).await?.is_ok() {
+            return Ok(true);
+        }
+        let delivery = self.delivery_get(outbound.bot, &outbound.id).await?;
+        Ok(delivery.is_some_and(|delivery| delivery.status == DeliveryStatus::Pending))
     }
 
     /// Records how far a delivery has come.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{DeleteRequest, Put, WriteRequest};
-use domain::turn::{Head, Stop};
+use domain::turn::{Head, ReplyTo, Stop};
 use domain::{BotId, Entry, MessageId, Outbound, SessionKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ pub struct Commit<'a> {
     pub outbox: &'a [Outbound],
     /// What becomes of the budgets' counters.
     pub spending: &'a Spending,
+    /// Where the session is held, which is kept with its first entries.
+    pub place: Option<&'a ReplyTo>,
 }
 
 /// A part of a session's log.
@@ -66,6 +68,9 @@ pub struct LoggedEntries {
 pub struct SessionSummary {
     pub session: SessionKey,
     pub created_at: Timestamp,
+    /// Where its first message came from. `None` for sessions that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<ReplyTo>,
 }
 
 impl AccountStore<'_> {
@@ -105,7 +110,7 @@ impl AccountStore<'_> {
         }
         actions.extend(self.approval_actions(bot, session, commit)?);
         if commit.seen.next_seq == 0 && commit.head.next_seq > 0 {
-            let summary = SessionSummary { session: session.clone(), created_at: now };
+            let summary = SessionSummary { session: session.clone(), created_at: now, place: commit.place.cloned() };
             let item = row(keys::session_row(self.id, bot, session), &summary)?;
             actions.push(put_action(self.store.put(item)?));
         }
@@ -170,6 +175,15 @@ impl AccountStore<'_> {
         let pk = keys::session_pk(self.id, bot, session);
         let put = self.store.put_head(&pk, seen, head, Place::OfHead)?;
         self.store.transact(vec![put_action(put)]).await?.map_err(|_| CHANGED)
+    }
+
+    /// A session's line in the list of sessions; `None` if nobody wrote to it.
+    pub async fn session_summary(
+        &self,
+        bot: BotId,
+        session: &SessionKey,
+    ) -> Result<Option<SessionSummary>, StoreError> {
+        self.store.record_get(keys::session_row(self.id, bot, session)).await
     }
 
     /// A bot's sessions, by key.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::BotId;
 
 use crate::error::StoreError;
-use crate::objects::{Object, Precondition};
+use crate::objects::{Object, ObjectInfo, Precondition};
 use crate::{AccountStore, keys};
 
 impl AccountStore<'_> {
@@ -35,8 +35,8 @@ impl AccountStore<'_> {
         self.store.object_write(key, "application/octet-stream", bytes, condition).await
     }
 
-    /// The names of the workspace's files and the tags of their contents, by name.
-    pub async fn workspace_list(&self, bot: BotId) -> Result<Vec<(String, String)>, StoreError> {
+    /// The workspace's files, by name.
+    pub async fn workspace_list(&self, bot: BotId) -> Result<Vec<ObjectInfo>, StoreError> {
         self.store.objects_list(&keys::workspace_prefix(self.id, bot)).await
     }
 

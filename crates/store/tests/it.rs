@@ -10,7 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use domain::budget::{Period, Settlement};
 use domain::message::{Address, Channel, ChatKind, Sender};
-use domain::turn::{Head, Stop};
+use domain::turn::{Head, ReplyTo, Stop};
 use domain::{
     Account, AccountId, Answer, Bot, BotId, BotStatus, Budget, BudgetScope, DeadLetterId, Entry, EntryBody, EntryId,
     LinkId, MessageId, ModelSettings, Outbound, OutboundId, SessionKey, SessionScope, StoppedBy, Task, Timestamp,
@@ -18,8 +18,8 @@ use domain::{
 };
 use embedded::Embedded;
 use store::{
-    Allowance, Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Notice, Spending, Spent, Store,
-    StoreError,
+    Allowance, CHILD_TTL, Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Notice, Spending, Spent,
+    Store, StoreError,
 };
 
 #[path = "it/approvals.rs"]
@@ -152,6 +152,7 @@ async fn commit(world: &World, session: &SessionKey, seen: &Head, n: u32) -> Res
         marks: &[message(n)],
         outbox: &[outbound(n)],
         spending: &Spending::Nothing,
+        place: None,
     };
     world.store.account(account(1)).session_commit(bot_id(), session, &commit).await.map(|()| head)
 }
@@ -222,7 +223,7 @@ async fn an_answer_bigger_than_a_row_is_stored_in_several() {
     }
     let (seen, head) = (Head::default(), Head { next_seq: 16, ..Head::default() });
     let spending = &Spending::Nothing;
-    let commit = Commit { seen: &seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending };
+    let commit = Commit { seen: &seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending, place: None };
     state.session_commit(bot_id(), &session, &commit).await.unwrap();
     assert_eq!(state.session_read(bot_id(), &session, 0, 100).await.unwrap().entries, entries);
 }
@@ -276,12 +277,77 @@ async fn deleting_a_bot_leaves_nothing_of_it() {
     let tidy = bot("Tidy", 2);
     state.bot_create(&tidy).await.unwrap();
     state.workspace_put(tidy.id, "SOUL.md", "kind").await.unwrap();
-    commit(&world, &SessionKey::main("main"), &Head::default(), 1).await.unwrap();
+    let main = SessionKey::main("main");
+    commit(&world, &main, &Head::default(), 1).await.unwrap();
+    state.child_put(tidy.id, &main, &SessionKey::subagent("main", turn(1), "1.a"), at(0)).await.unwrap();
     state.bot_delete(&tidy).await.unwrap();
     assert!(state.bot_get(tidy.id).await.unwrap().is_none() && state.bot_find("tidy").await.unwrap().is_none());
     assert!(state.workspace_list(tidy.id).await.unwrap().is_empty());
     assert!(state.session_list(tidy.id).await.unwrap().is_empty());
+    assert!(state.child_list(tidy.id, &main, at(0)).await.unwrap().is_empty());
     assert!(state.session_load(tidy.id, &SessionKey::main("main")).await.unwrap().entries.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_is_listed_with_where_it_is_held() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let main = SessionKey::main("main");
+    let Outbound { account, bot, link, channel, address, .. } = outbound(1);
+    let place = ReplyTo { account, bot, link, channel, address, parent: None, hops: 0 };
+    let entries = exchange(0, 1);
+    let head = Head { next_seq: 2, updated_at: at(1), ..Head::default() };
+    let spending = &Spending::Nothing;
+    let (seen, place) = (&Head::default(), Some(&place));
+    let first = Commit { seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending, place };
+    state.session_commit(bot, &main, &first).await.unwrap();
+    let listed = state.session_summary(bot, &main).await.unwrap().unwrap();
+    assert_eq!((listed.place.as_ref(), listed.created_at), (place, at(1)));
+    assert_eq!(state.session_list(bot).await.unwrap(), [listed]);
+
+    // Later commits come from anywhere.
+    let later = Head { next_seq: 4, updated_at: at(2), ..head.clone() };
+    let entries = exchange(2, 2);
+    let second =
+        Commit { seen: &head, head: &later, entries: &entries, marks: &[], outbox: &[], spending, place: None };
+    state.session_commit(bot, &main, &second).await.unwrap();
+    assert_eq!(state.session_summary(bot, &main).await.unwrap().unwrap().place.as_ref(), place);
+    assert!(state.session_summary(bot_id(), &SessionKey::main("other")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn children_are_waited_for_until_they_answer_or_a_day_has_passed() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let main = SessionKey::main("main");
+    let child = |call: &str| SessionKey::subagent("main", turn(1), call);
+    commit(&world, &main, &Head::default(), 1).await.unwrap();
+    for (call, secs) in [("1.a", 0), ("1.b", 100), ("1.b", 100)] {
+        state.child_put(bot_id(), &main, &child(call), at(secs)).await.unwrap();
+    }
+    let waits = async |secs| state.child_list(bot_id(), &main, at(secs)).await.unwrap();
+    assert_eq!(waits(101).await.len(), 2);
+    assert_eq!(waits(CHILD_TTL.as_secs()).await, [child("1.b")]);
+    state.child_delete(bot_id(), &main, &child("1.b")).await.unwrap();
+    assert_eq!(waits(101).await, [child("1.a")]);
+    assert!(state.child_list(bot_id(), &child("1.a"), at(0)).await.unwrap().is_empty());
+    let log = state.session_load(bot_id(), &main).await.unwrap();
+    assert_eq!((log.head.next_seq, log.entries.len()), (2, 2), "the log does not know of them");
+}
+
+#[tokio::test]
+async fn what_a_tool_sends_is_written_once_and_queued_until_it_is_delivered() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let sent = Outbound { id: OutboundId::tool(turn(1), "1.a"), ..outbound(1) };
+    assert!(state.outbox_put(&sent).await.unwrap());
+    let other = Outbound { text: "something else".into(), ..sent.clone() };
+    assert!(state.outbox_put(&other).await.unwrap(), "it was perhaps never queued");
+    let mut delivery = state.delivery_get(bot_id(), &sent.id).await.unwrap().unwrap();
+    assert_eq!(delivery.outbound, sent);
+    delivery.status = DeliveryStatus::Delivered;
+    state.delivery_put(&delivery).await.unwrap();
+    assert!(!state.outbox_put(&sent).await.unwrap());
 }
 
 #[tokio::test]
@@ -368,7 +434,7 @@ async fn a_change_of_the_head_alone_names_the_place_that_it_saw() {
     // The same epoch, and a log that has gone on: what it would write is old.
     let head = Head { epoch: first.epoch + 1, ..first.clone() };
     let spending = &Spending::Nothing;
-    let stale = Commit { seen: &first, head: &head, entries: &[], marks: &[], outbox: &[], spending };
+    let stale = Commit { seen: &first, head: &head, entries: &[], marks: &[], outbox: &[], spending, place: None };
     let lost = state.session_commit(bot_id(), &session, &stale).await;
     assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
 }
@@ -389,8 +455,15 @@ async fn what_is_spent_never_passes_the_budget_however_many_reserve_at_once() {
             let session: SessionKey = format!("agent:main:webchat:direct:{n}").parse().unwrap();
             let spending = Spending::Reserve { micros, begins_turn: true, allowances: allowances() };
             let (seen, head) = (Head::default(), Head { epoch: 1, ..Head::default() });
-            let commit =
-                Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+            let commit = Commit {
+                seen: &seen,
+                head: &head,
+                entries: &[],
+                marks: &[],
+                outbox: &[],
+                spending: &spending,
+                place: None,
+            };
             let done = state.session_commit(bot_id(), &session, &commit).await;
             (done, spending.reserved().unwrap())
         }
@@ -409,7 +482,8 @@ async fn what_is_spent_never_passes_the_budget_however_many_reserve_at_once() {
     let session: SessionKey = "agent:main:webchat:direct:0".parse().unwrap();
     let reserved = tries.iter().find(|(done, _)| done.is_ok()).unwrap().1.clone();
     let spending = Spending::Settle(Settlement { reserved, micros: 30 });
-    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+    let commit =
+        Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending, place: None };
     let done = state.session_commit(bot_id(), &session, &commit).await;
     if done.is_ok() {
         assert_eq!(spent(Some(bot_id())).await.micros, 530);

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use runtime::Environment;
+use store::ObjectInfo;
 
 use crate::auth::Caller;
 use crate::bots;
@@ -22,7 +23,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Items<FileView>>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
     let files = environment.store.account(caller.account).workspace_list(bot.id).await?;
-    let view = |(name, tag): (String, String)| FileView { name, tag: tag.trim_matches('"').to_owned() };
+    let view = |file: ObjectInfo| FileView { name: file.name, tag: file.tag.trim_matches('"').to_owned() };
     Ok(Json(Items { items: files.into_iter().map(view).collect() }))
 }
 

@@ -2,8 +2,11 @@
 //!
 //! What was sent is recorded after each part. So a reply is sent once, but for one gap: where a channel
 //! has no idempotency key (Telegram), a crash between its answer and our record sends that part again.
+//!
+//! A reply that a session waits for, and no chat, becomes a message in that session (`parent`).
 
 mod outlet;
+mod parent;
 
 pub use outlet::Outlet;
 
@@ -126,6 +129,9 @@ impl DeliveryHandler {
 
     async fn deliver(&self, delivery: &mut Delivery, deadline: Instant) -> Result<(), Failure> {
         let outbound = delivery.outbound.clone();
+        if let Some(parent) = &outbound.parent {
+            return parent::tell(&self.environment, parent, &outbound).await;
+        }
         let account = self.environment.store.account(outbound.account);
         let link = account.link_get(outbound.bot, outbound.link).await?;
         let Some(link) = link else { return Err(Failure::Pointless("its link was deleted".to_owned())) };

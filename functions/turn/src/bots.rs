@@ -9,7 +9,7 @@ use domain::account::Reach;
 use domain::turn::SessionSettings;
 use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
 use runtime::Environment;
-use store::{BotSecret, SecretContext, StoreError};
+use store::{BotSecret, ObjectInfo, SecretContext, StoreError};
 use tokio::time::Instant;
 
 /// For how long a bot's record is trusted without reading it again: a change takes effect within this time.
@@ -127,16 +127,7 @@ async fn load(environment: &Environment, bot: Bot, account_budget: Budget) -> Re
 }
 
 async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, Option<Secret>, Secrets), StoreError> {
-    let account = environment.store.account(bot.account);
-    let mut files = Vec::new();
-    for (name, _) in account.workspace_list(bot.id).await? {
-        if !agent::PROMPT_FILES.contains(&name.as_str()) {
-            continue;
-        }
-        if let Some(text) = account.workspace_get(bot.id, &name).await? {
-            files.push(WorkspaceFile { name, text });
-        }
-    }
+    let workspace = load_workspace(environment, bot).await?;
     let keyring = environment.store.keyring();
     let (account, id) = (bot.account, bot.id);
     let api_key = match &bot.model.api_key {
@@ -163,5 +154,20 @@ async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, 
             secrets.mcp.insert(name.clone(), open(BotSecret::Mcp(name), sealed).await?);
         }
     }
-    Ok((Workspace { files }, api_key, secrets))
+    Ok((workspace, api_key, secrets))
+}
+
+/// The files that turns are run with.
+pub(crate) async fn load_workspace(environment: &Environment, bot: &Bot) -> Result<Workspace, StoreError> {
+    let account = environment.store.account(bot.account);
+    let mut files = Vec::new();
+    for ObjectInfo { name, .. } in account.workspace_list(bot.id).await? {
+        if !agent::PROMPT_FILES.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(text) = account.workspace_get(bot.id, &name).await? {
+            files.push(WorkspaceFile { name, text });
+        }
+    }
+    Ok(Workspace { files })
 }

@@ -1,10 +1,12 @@
 //! The turn function: takes a session's tasks, lets the engine decide, and performs what it says.
 //!
 //! [`TurnHandler::handle`] takes a batch apart, `worker` drives one session through
-//! [`domain::turn::decide`], `bots` remembers what a bot's turns need.
+//! [`domain::turn::decide`], `bots` remembers what a bot's turns need,
+//! `host` lets its agent at the bot's files, places and sessions.
 
 mod bots;
 mod budget;
+mod host;
 mod report;
 mod worker;
 

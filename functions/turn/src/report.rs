@@ -79,7 +79,7 @@ fn usage(facts: &Facts<'_>, spent: Spent, period: &str) -> String {
 
 /// `1,234 in (1,000 cached), 56 out, $0.0012`
 fn taken(usage: Usage, cost: u64) -> String {
-    let Usage { input, output, cached } = usage;
+    let Usage { input, output, cached, .. } = usage;
     format!("{} in ({} cached), {} out, {}", grouped(input), grouped(cached), grouped(output), dollars(cost))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use agent::{Mind, ModelError, ModelRequest, NoHost, ToolContext};
+use agent::{Host, Mind, ModelError, ModelRequest, ToolContext, Workspace};
 use domain::budget::{BudgetScope, Settlement};
 use domain::task::Continue;
 use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, View, decide};
@@ -18,8 +18,9 @@ use store::{Commit, DeliveryStatus, LogSizes, Notice, SessionState, Spending, St
 use tokio::time::Instant;
 
 use crate::MODEL_ATTEMPTS;
-use crate::bots::BotContext;
+use crate::bots::{BotContext, load_workspace};
 use crate::budget::{self, Refusal};
+use crate::host::BotHost;
 use crate::report::{self, Facts};
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
@@ -57,6 +58,10 @@ pub(crate) struct Worker<'a> {
     mind: &'a dyn Mind,
     context: &'a BotContext,
     session: SessionKey,
+    /// Where the session is held, as its first commit notes.
+    place: Option<ReplyTo>,
+    /// The workspace, if a tool has changed it.
+    workspace: Option<Workspace>,
     deadline: Instant,
     /// Receives of the task that are left for a model that does not answer.
     pub(crate) attempts_left: u32,
@@ -91,6 +96,8 @@ impl<'a> Worker<'a> {
             mind,
             context,
             session,
+            place: waiting.first().map(ReplyTo::of),
+            workspace: None,
             deadline,
             attempts_left: 0,
             give_up: false,
@@ -280,7 +287,7 @@ impl<'a> Worker<'a> {
     /// Sets a call's cost aside, in the transaction that commits what was appended.
     async fn reserve(&mut self, turn: ActiveTurn, question: Question) -> Result<Event, Interruption> {
         let now = self.environment.clock.now();
-        let estimate = self.mind.estimate(&self.request(&turn, &question));
+        let estimate = self.mind.estimate(&self.request(&turn, &question, &self.host(&turn)));
         self.turn = Some(turn.clone());
         let refusal = match budget::reserve(self.context, &turn, estimate, now) {
             Ok(spending) => {
@@ -323,8 +330,9 @@ impl<'a> Worker<'a> {
         let marks = messages(appended);
         let head = self.head.after(appended, &commit, self.environment.clock.now());
         let outbox = &commit.outbox;
+        let (seen, place) = (&self.head, self.place.as_ref());
         let transaction =
-            Commit { seen: &self.head, head: &head, entries: appended, marks: &marks, outbox, spending: &spending };
+            Commit { seen, head: &head, entries: appended, marks: &marks, outbox, spending: &spending, place };
         let account = self.environment.store.account(bot.account);
         match account.session_commit(bot.id, &self.session, &transaction).await {
             Ok(()) => {}
@@ -381,14 +389,18 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn request<'b>(&'b self, turn: &ActiveTurn, question: &'b Question) -> ModelRequest<'b> {
+    fn host<'b>(&'b self, turn: &'b ActiveTurn) -> BotHost<'b> {
+        BotHost::new(self.environment, &self.context.bot, &self.session, turn)
+    }
+
+    fn request<'b>(&'b self, turn: &ActiveTurn, question: &'b Question, host: &'b dyn Host) -> ModelRequest<'b> {
         ModelRequest {
             bot: self.context.view(&self.head.settings),
             chat: turn.reply.address.kind,
-            workspace: &self.context.workspace,
+            workspace: self.workspace.as_ref().unwrap_or(&self.context.workspace),
             entries: &self.entries,
             question,
-            host: &NoHost,
+            host,
             progress: None,
             now: self.environment.clock.now(),
         }
@@ -407,7 +419,7 @@ impl<'a> Worker<'a> {
             return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.clone(), cost: Some(0) });
         }
         let started = Instant::now();
-        let error = match self.mind.answer(&self.request(turn, question)).await {
+        let error = match self.mind.answer(&self.request(turn, question, &self.host(turn))).await {
             Ok(answer) => {
                 tracing::info!(
                     turn = %turn.id,
@@ -449,7 +461,7 @@ impl<'a> Worker<'a> {
         self.commit(commit, Spending::Settle(Settlement { reserved, micros: 0 })).await
     }
 
-    async fn run_tools(&self, turn: &ActiveTurn, calls: &[ToolCall]) -> Event {
+    async fn run_tools(&mut self, turn: &ActiveTurn, calls: &[ToolCall]) -> Event {
         if self.give_up {
             let result = |call: &ToolCall| ToolResult {
                 call: call.id.clone(),
@@ -460,7 +472,7 @@ impl<'a> Worker<'a> {
             };
             return Event::ToolsRan(calls.iter().map(result).collect());
         }
-        let host = NoHost;
+        let host = self.host(turn);
         let context = &ToolContext {
             now: self.environment.clock.now(),
             bot: self.context.view(&self.head.settings),
@@ -469,8 +481,17 @@ impl<'a> Worker<'a> {
             entries: &self.entries,
             host: &host,
         };
-        let runs = calls.iter().cloned().map(|call| async move { self.mind.run_tool(&call, context).await });
-        Event::ToolsRan(stream::iter(runs).buffered(TOOLS_AT_ONCE).collect().await)
+        let mind = self.mind;
+        let runs = calls.iter().cloned().map(|call| async move { mind.run_tool(&call, context).await });
+        let results = stream::iter(runs).buffered(TOOLS_AT_ONCE).collect().await;
+        if host.has_changed_files() {
+            match load_workspace(self.environment, &self.context.bot).await {
+                Ok(workspace) => self.workspace = Some(workspace),
+                // The next turn reads it anew.
+                Err(error) => tracing::warn!(turn = %turn.id, "A changed workspace was not read again: {error}"),
+            }
+        }
+        Event::ToolsRan(results)
     }
 
     /// Puts the messages of a turn that failed for good into the dead-letter queue, so that its owner
@@ -529,6 +550,7 @@ fn inbound_of(reply: &ReplyTo, session: &SessionKey, user: &domain::UserMessage)
         text: user.text.clone(),
         control: None,
         parent: reply.parent.clone(),
+        hops: reply.hops,
         attachments: user.attachments.clone(),
         quote: user.quote.clone(),
         sent_at: user.sent_at,

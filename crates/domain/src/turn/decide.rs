@@ -54,7 +54,8 @@ fn is_stopped(view: &View<'_>, turn: &ActiveTurn) -> Option<StoppedBy> {
 
 /// What was received before this time is not answered.
 fn cutoff(view: &View<'_>) -> Option<(Timestamp, StoppedBy)> {
-    let asks = |inbound: &&Inbound| inbound.control.is_none() && is_new(view, inbound);
+    // What a session says interrupts nobody: a person waits for what is under way.
+    let asks = |inbound: &&Inbound| inbound.control.is_none() && !inbound.is_from_session() && is_new(view, inbound);
     let newest = || view.waiting.iter().filter(asks).map(|inbound| inbound.received_at).max();
     let interrupts = view.queue().mode == QueueMode::Interrupt;
     let message = if interrupts { newest().map(|at| (at, StoppedBy::Message)) } else { None };
@@ -80,8 +81,19 @@ pub(super) fn stop_turn(view: &View<'_>, turn: &ActiveTurn, event: Event, by: St
     };
     let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
     let stopped = append(turn, EntryBody::Stopped { by });
-    let (turn, settle) = (other_turn(view, turn), settlement(turn, cost));
-    results.chain([stopped, commit(Commit { turn, settle, ..Commit::default() })]).collect()
+    let end = Commit {
+        turn: other_turn(view, turn),
+        outbox: tell_of_stop(view, turn),
+        settle: settlement(turn, cost),
+        ..Commit::default()
+    };
+    results.chain([stopped, commit(end)]).collect()
+}
+
+/// A person who stopped a turn knows; a session that waits for its answer does not.
+fn tell_of_stop(view: &View<'_>, turn: &ActiveTurn) -> Vec<Outbound> {
+    let waits = turn.reply.parent.is_some();
+    if waits { reply(view, turn, "The work was stopped before it was done.".to_owned()) } else { vec![] }
 }
 
 /// No turn is under way: start one for what waits.
@@ -108,7 +120,8 @@ fn begin(view: &View<'_>, index: usize) -> Vec<Action> {
     let turn = ActiveTurn::begin(view, inbound);
     if let Some(by) = is_stopped(view, &turn) {
         let stopped = append(&turn, EntryBody::Stopped { by });
-        return vec![append(&turn, user_body(inbound)), stopped, commit(Commit::default())];
+        let end = Commit { outbox: tell_of_stop(view, &turn), ..Commit::default() };
+        return vec![append(&turn, user_body(inbound)), stopped, commit(end)];
     }
     if let Some(dropped) = drop_some(view, &turn, index) {
         return dropped;
@@ -322,8 +335,12 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
             );
         }
     }
-    let silent = answer.text.trim() == NO_REPLY;
-    let outbox = if silent { vec![] } else { reply(view, &turn, with_footer(view, &turn, &answer)) };
+    let outbox = match (answer.text.trim() == NO_REPLY, &turn.reply.parent) {
+        (false, _) => reply(view, &turn, with_footer(view, &turn, &answer)),
+        // A session that waits is told that there is nothing, or it would wait for ever.
+        (true, Some(_)) => reply(view, &turn, String::new()),
+        (true, None) => vec![],
+    };
     let answered = append(&turn, EntryBody::Assistant(answer));
     vec![answered, commit(Commit { outbox, settle, ..Commit::default() })]
 }
@@ -396,7 +413,7 @@ fn with_footer(view: &View<'_>, turn: &ActiveTurn, answer: &Answer) -> String {
     let (mut usage, mut cost) = turn_usage(view.entries, turn.id);
     usage += answer.usage;
     cost += answer.cost;
-    let Usage { input, output, cached } = usage;
+    let Usage { input, output, cached, .. } = usage;
     let mut line = format!("{} in ({} cached), {} out", grouped(input), grouped(cached), grouped(output));
     if footer == UsageFooter::Full {
         line.push_str(&format!(", {}", dollars(cost)));

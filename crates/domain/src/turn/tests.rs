@@ -83,6 +83,7 @@ fn message(n: u32) -> Inbound {
         text: format!("message {n}"),
         control: None,
         parent: None,
+        hops: 0,
         attachments: vec![],
         quote: None,
         sent_at: Timestamp::default(),

@@ -32,7 +32,8 @@ fn entries(first: u64, count: u64, text: &str) -> Vec<Entry> {
 async fn append(world: &World, session: &SessionKey, head: &Head, entries: &[Entry]) -> Result<Head, StoreError> {
     let next_seq = head.next_seq + entries.len() as u64;
     let new = Head { next_seq, ..head.clone() };
-    let commit = Commit { seen: head, head: &new, entries, marks: &[], outbox: &[], spending: &Spending::Nothing };
+    let commit =
+        Commit { seen: head, head: &new, entries, marks: &[], outbox: &[], spending: &Spending::Nothing, place: None };
     world.store.account(account(1)).session_commit(bot_id(), session, &commit).await.map(|()| new)
 }
 

@@ -102,6 +102,7 @@ async fn commit(worker: &Environment, session: &SessionKey, seen: &Head, n: u32)
         marks: &[message(n)],
         outbox: &[outbound(n)],
         spending: &store::Spending::Nothing,
+        place: None,
     };
     worker.store.account(account()).session_commit(bot(), session, &commit).await.map(|()| head)
 }

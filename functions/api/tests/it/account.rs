@@ -77,7 +77,8 @@ async fn spend(api: &Api, bot: &BotView, micros: u64, budgets: &[(BudgetScope, B
     let spending = Spending::Reserve { micros, begins_turn: true, allowances };
     let seen = Head::default();
     let head = Head { epoch: 1, updated_at: now, ..Head::default() };
-    let commit = Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending };
+    let commit =
+        Commit { seen: &seen, head: &head, entries: &[], marks: &[], outbox: &[], spending: &spending, place: None };
     let session: SessionKey = format!("agent:main:direct:{micros}").parse().unwrap();
     api.environment.store.account(api.account).session_commit(bot.id, &session, &commit).await.unwrap();
 }

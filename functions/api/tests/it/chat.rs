@@ -71,7 +71,8 @@ async fn commit(api: &Api, inbound: &Inbound, seen: &Head, bodies: Vec<EntryBody
     let left = (!is_over).then(|| serde_json::from_value(active).unwrap());
     let head = seen.after(&entries, &domain::turn::Commit { turn: left, ..Default::default() }, now);
     let spending = Spending::Nothing;
-    let commit = Commit { seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending: &spending };
+    let commit =
+        Commit { seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending: &spending, place: None };
     let account = api.environment.store.account(api.account);
     account.session_commit(inbound.bot, &inbound.session, &commit).await.unwrap();
     head

@@ -210,7 +210,8 @@ async fn fill(stack: &Stack, bot: &Bot, count: u64) -> anyhow::Result<u64> {
         let entries: Vec<Entry> = (head.next_seq..head.next_seq + size).map(|seq| entry(bot, seq)).collect();
         let next = Head { next_seq: head.next_seq + size, updated_at: bot.created_at, ..head.clone() };
         let spending = &Spending::Nothing;
-        let commit = Commit { seen: &head, head: &next, entries: &entries, marks: &[], outbox: &[], spending };
+        let commit =
+            Commit { seen: &head, head: &next, entries: &entries, marks: &[], outbox: &[], spending, place: None };
         account.session_commit(bot.id, &session, &commit).await?;
         head = next;
     }
@@ -247,6 +248,7 @@ fn inbound(bot: &Bot, id: &str) -> Inbound {
     Inbound {
         is_owner: false,
         parent: None,
+        hops: 0,
         account: bot.account,
         bot: bot.id,
         link,

@@ -16,11 +16,12 @@ async fn a_workspace_is_written_listed_and_read() {
     assert_eq!(state.workspace_get(bot(), "notes/a b+c%.md").await.unwrap().as_deref(), Some(""));
     assert_eq!(state.workspace_get(bot(), "NONE.md").await.unwrap(), None);
     let before = state.workspace_list(bot()).await.unwrap();
-    let names: Vec<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = before.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["SOUL.md", "notes/a b+c%.md"]);
+    assert_eq!(before.iter().map(|file| file.size).collect::<Vec<_>>(), [12, 0]);
     state.workspace_put(bot(), "SOUL.md", "stern").await.unwrap();
     let after = state.workspace_list(bot()).await.unwrap();
-    assert!(before[0].1 != after[0].1 && before[1].1 == after[1].1, "tags follow contents");
+    assert!(before[0].tag != after[0].tag && before[1] == after[1], "tags follow contents");
 }
 
 #[tokio::test(start_paused = true)]
