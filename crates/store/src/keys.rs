@@ -16,6 +16,7 @@
 //! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
 //! | session head | the same | `head` |
 //! | message mark, expires after 7 days | the same | `m#msg_…` |
+//! | reply that is being written, expires | the same | `partial` |
 //! | outbox and delivery record, expires | `acct_…#bot_…#o#<outbound id>` | `out` |
 //! | webhook route | `route#link_…` | `route` |
 //! | API key, by hash | `key#<sha256>` | `key` |
@@ -146,6 +147,10 @@ pub(crate) fn mark_sk(message: &MessageId) -> String {
     format!("m#{message}")
 }
 
+pub(crate) fn draft(account: AccountId, bot: BotId, session: &SessionKey) -> Key {
+    Key { pk: session_pk(account, bot, session), sk: "partial".to_owned() }
+}
+
 pub(crate) fn outbox(account: AccountId, bot: BotId, id: &OutboundId) -> Key {
     Key { pk: format!("{account}#{bot}#o#{id}"), sk: "out".to_owned() }
 }
@@ -229,6 +234,7 @@ mod tests {
             notice(acct, "x").pk,
             spending(acct, Some(bot_id), "2026-11").pk,
             session_pk(acct, bot_id, &session),
+            draft(acct, bot_id, &session).pk,
             outbox(acct, bot_id, &out).pk,
         ];
         for key in keys {

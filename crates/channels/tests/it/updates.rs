@@ -1,13 +1,14 @@
 use channels::Received;
 use channels::telegram::{Update, parse_update};
-use domain::{AttachmentKind, ChatKind};
+use domain::{AttachmentKind, ChatKind, Timestamp};
 use serde_json::{Value, json};
 
+const NOW: Timestamp = Timestamp::from_secs(1_795_341_700);
 const HANDLE: Option<&str> = Some("tidy_example_bot");
 
 fn sample(name: &str) -> Update {
     let path = format!("{}/../../events/telegram/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    parse_update(&std::fs::read(path).unwrap(), HANDLE).unwrap()
+    parse_update(&std::fs::read(path).unwrap(), HANDLE, NOW).unwrap()
 }
 
 fn sample_message(name: &str) -> Received {
@@ -32,7 +33,7 @@ fn group(fields: Value) -> Update {
     for (key, value) in fields.as_object().unwrap() {
         message[key] = value.clone();
     }
-    parse_update(json!({ "update_id": 1, "message": message }).to_string().as_bytes(), HANDLE).unwrap()
+    parse_update(json!({ "update_id": 1, "message": message }).to_string().as_bytes(), HANDLE, NOW).unwrap()
 }
 
 #[test]
@@ -220,7 +221,7 @@ fn a_command_is_kept_as_it_was_written() {
 
 #[test]
 fn what_is_not_answered_says_why() {
-    let parse = |update: Value| parse_update(update.to_string().as_bytes(), HANDLE).unwrap();
+    let parse = |update: Value| parse_update(update.to_string().as_bytes(), HANDLE, NOW).unwrap();
     let bot = json!({ "id": 9, "first_name": "Other", "is_bot": true });
     let updates = [
         sample("edited"),
@@ -271,7 +272,8 @@ fn a_body_that_is_no_update_is_refused_without_repeating_it() {
         b"my secret",
         b"{\"update_id\": 1, \"message\": {\"text\": \"\xff\"}}",
     ];
-    let errors: Vec<String> = bodies.iter().map(|body| parse_update(body, HANDLE).unwrap_err().to_string()).collect();
+    let errors: Vec<String> =
+        bodies.iter().map(|body| parse_update(body, HANDLE, NOW).unwrap_err().to_string()).collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
     the body is not a Telegram update: the JSON ends too early at line 1, column 0
     the body is not a Telegram update: the JSON ends too early at line 1, column 47

@@ -31,11 +31,11 @@ async fn what_is_right_is_taken_and_recorded() {
     client.delete_webhook(TOKEN).await.unwrap();
     assert_eq!(telegram.webhook(TOKEN), None);
     client.send_typing(TOKEN, &topic()).await.unwrap();
-    client.send_message(TOKEN, &topic(), "<b>low</b> &lt; high").await.unwrap();
+    client.send_message(TOKEN, &topic(), "<b>low</b> &lt; high", &[]).await.unwrap();
     let sent = telegram.wait_for(TOKEN, 1, Duration::from_secs(1)).await;
     assert_eq!((sent[0].chat.as_str(), sent[0].thread, sent[0].reply_to), ("-100", Some(7), Some(41)));
     // The markup does not count.
-    client.send_message(TOKEN, &topic(), &format!("<b>{}</b>", "x".repeat(4096))).await.unwrap();
+    client.send_message(TOKEN, &topic(), &format!("<b>{}</b>", "x".repeat(4096)), &[]).await.unwrap();
     telegram.assert_clean();
 }
 
@@ -43,7 +43,7 @@ async fn what_is_right_is_taken_and_recorded() {
 async fn what_is_wrong_is_refused_and_remembered() {
     let (telegram, client) = start();
     for bad in ["", "<b></b>", "<b>open", &"🌊".repeat(2049)] {
-        let refused = client.send_message(TOKEN, &topic(), bad).await;
+        let refused = client.send_message(TOKEN, &topic(), bad, &[]).await;
         assert!(matches!(refused, Err(SendError::Rejected(_))), "{refused:?}");
     }
     assert!(telegram.sent(TOKEN).is_empty());
@@ -61,13 +61,13 @@ async fn failures_come_in_their_order_and_for_their_chat() {
         telegram.fail_next(TOKEN, failure);
     }
     let direct = Address { kind: ChatKind::Direct, chat: "555".into(), thread: None, reply_to: None };
-    let limited = client.send_message(TOKEN, &topic(), "x").await;
+    let limited = client.send_message(TOKEN, &topic(), "x", &[]).await;
     assert!(matches!(limited, Err(SendError::RateLimited { retry_after }) if retry_after == Duration::from_secs(2)));
     for _ in 0..3 {
-        assert!(matches!(client.send_message(TOKEN, &topic(), "x").await, Err(SendError::Temporary(_))));
+        assert!(matches!(client.send_message(TOKEN, &topic(), "x", &[]).await, Err(SendError::Temporary(_))));
     }
-    assert!(matches!(client.send_message(TOKEN, &topic(), "x").await, Err(SendError::Unauthorised(_))));
-    client.send_message(TOKEN, &topic(), "x").await.unwrap();
-    assert!(matches!(client.send_message(TOKEN, &direct, "x").await, Err(SendError::Unreachable(_))));
+    assert!(matches!(client.send_message(TOKEN, &topic(), "x", &[]).await, Err(SendError::Unauthorised(_))));
+    client.send_message(TOKEN, &topic(), "x", &[]).await.unwrap();
+    assert!(matches!(client.send_message(TOKEN, &direct, "x", &[]).await, Err(SendError::Unreachable(_))));
     telegram.assert_clean();
 }
