@@ -165,6 +165,10 @@ pub struct ModelRequest<'a> {
 impl Agent {
     /// Builds the HTTP clients. The process must have installed a rustls crypto provider before.
     pub fn new(config: AgentConfig) -> Result<Agent, AgentError> {
-        Ok(Agent { toolbox: Toolbox::new(&config.fetch_allow)?, models: models::Models::new(&config)?, ears: listening::Ears::new(&config)? })
+        Ok(Agent {
+            toolbox: Toolbox::new(&config.fetch_allow)?,
+            models: models::Models::new(&config)?,
+            ears: listening::Ears::new(&config)?,
+        })
     }
 }

@@ -63,7 +63,8 @@ impl Ears {
     pub(crate) async fn listen(&self, bot: &BotView<'_>, recording: Recording) -> Result<String, ListenError> {
         let Some(settings) = &bot.abilities.transcription else { return Err(ListenError::NoEars) };
         let failed = |what: &str| ListenError::Failed(what.to_owned());
-        let mut url = Url::parse(&settings.base_url).map_err(|_| failed("the transcription's base URL is not a URL"))?;
+        let mut url =
+            Url::parse(&settings.base_url).map_err(|_| failed("the transcription's base URL is not a URL"))?;
         if let Some(Err(refused)) = self.guard.as_ref().map(|guard| guard.check_url(&url)) {
             return Err(ListenError::Failed(format!("the transcription's base URL: {refused}")));
         }

@@ -52,11 +52,7 @@ impl Mind for Agent {
         Box::pin(self.toolbox.run(call, context))
     }
 
-    fn listen<'a>(
-        &'a self,
-        bot: &'a BotView<'a>,
-        recording: Recording,
-    ) -> BoxFuture<'a, Result<String, ListenError>> {
+    fn listen<'a>(&'a self, bot: &'a BotView<'a>, recording: Recording) -> BoxFuture<'a, Result<String, ListenError>> {
         Box::pin(self.ears.listen(bot, recording))
     }
 

@@ -68,9 +68,7 @@ impl Telegram {
         buttons: &[Button],
     ) -> Result<bool, SendError> {
         let edited = match self.0.edit_message(token, to, draft, &chunk.html, buttons).await {
-            Err(SendError::Rejected(_)) => {
-                self.0.edit_message_plain(token, to, draft, &chunk.plain, buttons).await
-            }
+            Err(SendError::Rejected(_)) => self.0.edit_message_plain(token, to, draft, &chunk.plain, buttons).await,
             edited => edited,
         };
         match edited {

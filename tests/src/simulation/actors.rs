@@ -187,12 +187,7 @@ impl Outlet for Post {
         vec![Chunk { html: markdown.to_owned(), plain: markdown.to_owned() }]
     }
 
-    fn send<'a>(
-        &'a self,
-        _: &'a str,
-        to: &'a Address,
-        part: &'a Part<'a>,
-    ) -> BoxFuture<'a, Result<String, SendError>> {
+    fn send<'a>(&'a self, _: &'a str, to: &'a Address, part: &'a Part<'a>) -> BoxFuture<'a, Result<String, SendError>> {
         Box::pin(async move {
             let key = part.key;
             let text = match &part.body {

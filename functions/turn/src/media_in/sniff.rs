@@ -53,7 +53,8 @@ mod tests {
 
     fn sniffed(bytes: &[u8], kind: AttachmentKind, claimed: Option<&str>) -> String {
         let mime = claimed.map(str::to_owned);
-        let attachment = Attachment { kind, reference: "x".into(), name: None, mime, size: None, media: None, text: None };
+        let attachment =
+            Attachment { kind, reference: "x".into(), name: None, mime, size: None, media: None, text: None };
         mime_of(bytes, &attachment)
     }
 
