@@ -252,7 +252,7 @@ fn two_rounds(request: &Value) -> Reply {
     }
 }
 
-fn event(received: &[Received]) -> SqsEvent {
+pub(crate) fn event(received: &[Received]) -> SqsEvent {
     let mut event = SqsEvent::default();
     for message in received {
         let mut record = SqsMessage::default();

@@ -10,6 +10,7 @@ mod engine;
 mod first_light;
 mod functions;
 mod kill;
+mod media;
 mod outbox;
 mod simulation;
 mod telegram_peer;

@@ -13,7 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use store::DeadLetterStatus;
 
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
-pub use chat::{ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView};
+pub use chat::{
+    ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView,
+};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
