@@ -228,7 +228,7 @@ fn what_is_not_answered_says_why() {
         sample("unknown-kind"),
         parse(json!({ "update_id": 1 })),
         parse(json!({ "update_id": 1, "channel_post": {} })),
-        parse(json!({ "update_id": 1, "callback_query": {} })),
+        parse(json!({ "update_id": 1, "callback_query": { "id": "1", "from": bot } })),
         parse(json!({ "update_id": 1, "my_chat_member": {} })),
         group(json!({ "new_chat_members": [bot] })),
         group(json!({ "dice": { "emoji": "🎲", "value": 3 } })),
@@ -250,7 +250,7 @@ fn what_is_not_answered_says_why() {
     this kind of update is not answered
     this kind of update is not answered
     channel posts are not answered
-    buttons are not answered
+    a button without a command is not answered
     changes of membership are not answered
     service messages and kinds without text or file are not answered
     service messages and kinds without text or file are not answered
@@ -288,4 +288,26 @@ fn a_body_that_is_no_update_is_refused_without_repeating_it() {
 fn a_time_that_no_clock_shows_is_no_panic() {
     assert_eq!(message(group(json!({ "text": "hi", "date": -1 }))).sent_at.as_millis(), 0);
     assert_eq!(message(group(json!({ "text": "hi", "date": i64::MAX }))).sent_at.as_millis(), u64::MAX);
+}
+
+#[test]
+fn a_press_is_a_message_that_says_the_buttons_command() {
+    let press = |data: Value, chat: &str| {
+        let query = json!({
+            "id": "77",
+            "from": { "id": 5, "is_bot": false, "first_name": "Ada" },
+            "message": { "message_id": 3, "message_thread_id": 9, "is_topic_message": true, "date": 0,
+                         "chat": { "id": -100, "type": chat } },
+            "data": data,
+        });
+        let update = json!({ "update_id": 1, "callback_query": query }).to_string();
+        parse_update(update.as_bytes(), HANDLE, NOW).unwrap()
+    };
+    let pressed = message(press(json!("/approve K7Q2 once"), "supergroup"));
+    assert_eq!((pressed.channel_message_id.as_str(), pressed.text.as_str()), ("cb:77", "/approve K7Q2 once"));
+    assert_eq!((pressed.address.chat.as_str(), pressed.address.thread.as_deref()), ("-100", Some("9")));
+    assert!(pressed.mentioned && pressed.sent_at == NOW && pressed.sender.id == "5");
+    for (data, chat) in [(json!("hello"), "group"), (Value::Null, "group"), (json!("/stop"), "channel")] {
+        assert!(matches!(press(data, chat), Update::Ignored(_)));
+    }
 }
