@@ -47,6 +47,13 @@ impl Question {
     }
 }
 
+/// What is read of a conversation.
+pub(crate) enum News<'a> {
+    Entry(&'a EntryView),
+    /// The text of the answer so far.
+    Draft(&'a str),
+}
+
 /// One conversation with one bot, read entry by entry.
 pub(crate) struct Conversation<'a> {
     client: &'a Client,
@@ -89,20 +96,21 @@ impl<'a> Conversation<'a> {
         Ok(Question::new(message))
     }
 
-    /// Reads on until the answer is there. `on_entry` sees every entry once, the answer included. A
-    /// Lowtide that is away for a while, because it restarts, is waited for.
+    /// Reads on until the answer is there. `on_news` sees every entry once, the answer included, and before it the
+    /// text so far, as it grows. A Lowtide that is away for a while, because it restarts, is waited for.
     pub(crate) async fn answer(
         &mut self,
         mut question: Question,
         within: Duration,
-        mut on_entry: impl FnMut(&EntryView),
+        mut on_news: impl FnMut(News<'_>),
     ) -> Result<EntryView, Failure> {
         let mut trouble = None;
+        let mut drafted = 0;
         let reading = async {
             loop {
                 let asked_at = Instant::now();
                 let after = self.cursor.unwrap_or_default();
-                let page = match self.client.chat_after(self.bot, self.name.as_deref(), after).await {
+                let page = match self.client.chat_after(self.bot, self.name.as_deref(), after, drafted).await {
                     Ok(page) => page,
                     Err(failure) if failure.may_pass => {
                         trouble = Some(failure);
@@ -115,10 +123,14 @@ impl<'a> Conversation<'a> {
                 self.cursor = Some(page.next);
                 let mut answer = None;
                 for entry in page.items {
-                    on_entry(&entry);
+                    on_news(News::Entry(&entry));
                     if question.is_answered_by(&entry) {
                         answer = Some(entry);
                     }
+                }
+                if let Some(draft) = page.draft.filter(|_| answer.is_none()) {
+                    drafted = draft.text.len();
+                    on_news(News::Draft(&draft.text));
                 }
                 match answer {
                     Some(answer) => return Ok(answer),

@@ -14,7 +14,7 @@ use rustyline::history::{History, MemHistory};
 use rustyline::{Config, Editor};
 
 use crate::Output;
-use crate::answer::{Conversation, Question};
+use crate::answer::{Conversation, News, Question};
 use crate::bots;
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -119,9 +119,12 @@ async fn wait(
     mut on_entry: impl FnMut(&EntryView),
 ) -> Result<EntryView, Failure> {
     let progress = RefCell::new(Progress::new(name));
-    let answer = conversation.answer(question, within, |entry| {
-        progress.borrow_mut().wipe();
-        on_entry(entry);
+    let answer = conversation.answer(question, within, |news| match news {
+        News::Entry(entry) => {
+            progress.borrow_mut().wipe();
+            on_entry(entry);
+        }
+        News::Draft(text) => progress.borrow_mut().say(text),
     });
     let mut answer = std::pin::pin!(answer);
     let mut ticks = tokio::time::interval(TICK);

@@ -117,8 +117,16 @@ impl Client {
     }
 
     /// The entries from `after` on; waits a while for the first of them.
-    pub(crate) async fn chat_after(&self, bot: BotId, conversation: Option<&str>, after: u64) -> Answer<ChatPage> {
-        self.json(self.chat(bot, conversation, &[("after", &after.to_string()), ("wait", WAIT)])).await
+    /// Returns early where there is a draft of another length than `draft`, in bytes.
+    pub(crate) async fn chat_after(
+        &self,
+        bot: BotId,
+        conversation: Option<&str>,
+        after: u64,
+        draft: usize,
+    ) -> Answer<ChatPage> {
+        let (after, draft) = (after.to_string(), draft.to_string());
+        self.json(self.chat(bot, conversation, &[("after", &after), ("wait", WAIT), ("draft", &draft)])).await
     }
 
     /// The last entries.

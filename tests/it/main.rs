@@ -11,6 +11,7 @@ mod first_light;
 mod functions;
 mod host;
 mod kill;
+mod media;
 mod outbox;
 mod simulation;
 mod telegram_peer;

@@ -19,6 +19,7 @@ async fn an_outbox_that_was_never_queued_is_swept() {
     let outbound = Outbound {
         media: vec![],
         buttons: vec![],
+        draft: None,
         parent: None,
         id: OutboundId::reply(TurnId::from_parts(now, 1), 0),
         account: bot.account,

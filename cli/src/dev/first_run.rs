@@ -121,6 +121,7 @@ async fn first_bot(environment: &Environment, account: AccountId) -> anyhow::Res
         budget: Default::default(),
         turn_budget: None,
         abilities: Default::default(),
+        streaming: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -15,6 +15,7 @@
 
 mod egress;
 mod host;
+mod listening;
 mod mind;
 mod models;
 mod prompt;
@@ -31,6 +32,7 @@ use domain::turn::Question;
 use domain::{Abilities, ChatKind, Entry, Price, Thinking, Timestamp};
 
 pub use host::{Assignment, Expect, FileContent, FileInfo, Host, HostError, NoHost, Place, SessionInfo, ToSend};
+pub use listening::{ListenError, Recording};
 pub use mind::{BoxFuture, Mind, Progress};
 pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of};
 pub use prompt::PROMPT_FILES;
@@ -79,6 +81,7 @@ pub enum AgentError {
 pub struct Agent {
     models: models::Models,
     toolbox: Toolbox,
+    ears: listening::Ears,
 }
 
 /// A bot's credentials, opened.
@@ -165,6 +168,10 @@ pub struct ModelRequest<'a> {
 impl Agent {
     /// Builds the HTTP clients. The process must have installed a rustls crypto provider before.
     pub fn new(config: AgentConfig) -> Result<Agent, AgentError> {
-        Ok(Agent { toolbox: Toolbox::new(&config.fetch_allow)?, models: models::Models::new(&config)? })
+        Ok(Agent {
+            toolbox: Toolbox::new(&config.fetch_allow)?,
+            models: models::Models::new(&config)?,
+            ears: listening::Ears::new(&config)?,
+        })
     }
 }

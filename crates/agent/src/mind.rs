@@ -7,7 +7,7 @@ use std::pin::Pin;
 use domain::turn::ToolRules;
 use domain::{Answer, Bot, ToolCall, ToolResult};
 
-use crate::{Agent, BotView, ModelError, ModelRequest, ToolContext};
+use crate::{Agent, BotView, ListenError, ModelError, ModelRequest, Recording, ToolContext};
 
 /// A future that workers may hold across threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -27,6 +27,15 @@ pub trait Mind: ToolRules + Send + Sync {
     /// Runs one tool call. Never fails: what went wrong is for the model to read.
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult>;
 
+    /// Writes down what is said in a recording.
+    fn listen<'a>(
+        &'a self,
+        _bot: &'a BotView<'a>,
+        _recording: Recording,
+    ) -> BoxFuture<'a, Result<String, ListenError>> {
+        Box::pin(async { Err(ListenError::NoEars) })
+    }
+
     /// The most that [`Mind::answer`] may cost, in micro-dollars. `None` if the model's price is not known.
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64>;
 
@@ -44,6 +53,10 @@ impl Mind for Agent {
 
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
         Box::pin(self.toolbox.run(call, context))
+    }
+
+    fn listen<'a>(&'a self, bot: &'a BotView<'a>, recording: Recording) -> BoxFuture<'a, Result<String, ListenError>> {
+        Box::pin(self.ears.listen(bot, recording))
     }
 
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64> {

@@ -77,7 +77,7 @@ impl Secret {
         Secret(text.as_ref().trim().to_owned())
     }
 
-    fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 

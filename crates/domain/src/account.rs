@@ -153,6 +153,17 @@ impl ModelSettings {
 /// The longest name of a bot, in characters.
 pub const MAX_BOT_NAME: usize = 64;
 
+/// What people see of an answer while it is written (OpenClaw's `streaming`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamMode {
+    /// Nothing but "typing…".
+    Off,
+    /// The text so far, in a message that becomes the answer.
+    #[default]
+    Partial,
+}
+
 /// One named bot of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bot {
@@ -185,6 +196,9 @@ pub struct Bot {
     /// What it may use beside its model.
     #[serde(default)]
     pub abilities: Abilities,
+    /// What people see of an answer while it is written.
+    #[serde(default)]
+    pub streaming: StreamMode,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Counts the writes of this record; an edit that was made against another version is refused.

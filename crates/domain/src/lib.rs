@@ -24,7 +24,7 @@ pub mod turn;
 
 pub use abilities::{Abilities, ToolPolicy, ToolProfile};
 pub use access::{Access, AccessPolicy};
-pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed, Thinking};
+pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed, StreamMode, Thinking};
 pub use budget::{Budget, BudgetScope, Price};
 pub use context::Context;
 pub use control::{COMMANDS, Control, Decision};

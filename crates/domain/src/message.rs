@@ -141,7 +141,7 @@ pub struct Attachment {
     /// The kept file, once it was fetched from the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<Media>,
-    /// What it says: a voice note's transcript, a document's text.
+    /// What it says: a voice note's transcript, a document's text; in brackets, why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
@@ -302,6 +302,9 @@ pub struct Outbound {
     /// The session that is told this, instead of a chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
+    /// The channel's id of the message that showed the text while it was written: the text takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<String>,
     pub created_at: Timestamp,
 }
 

@@ -258,6 +258,7 @@ impl ReplyTo {
             text,
             media: vec![],
             buttons: vec![],
+            draft: None,
             parent: self.parent.clone(),
             created_at: now,
         })

@@ -18,6 +18,7 @@
 //! | session head | the same | `head` |
 //! | message mark, expires after 7 days | the same | `m#msg_…` |
 //! | session that this one waits for, expires after a day | the same | `c#<session key>` |
+//! | reply that is being written, expires | the same | `partial` |
 //! | outbox and delivery record, expires | `acct_…#bot_…#o#<outbound id>` | `out` |
 //! | webhook route | `route#link_…` | `route` |
 //! | API key, by hash | `key#<sha256>` | `key` |
@@ -173,6 +174,10 @@ pub(crate) fn child(account: AccountId, bot: BotId, parent: &SessionKey, child: 
     Key { pk: session_pk(account, bot, parent), sk: format!("{CHILD_PREFIX}{child}") }
 }
 
+pub(crate) fn draft(account: AccountId, bot: BotId, session: &SessionKey) -> Key {
+    Key { pk: session_pk(account, bot, session), sk: "partial".to_owned() }
+}
+
 pub(crate) fn outbox(account: AccountId, bot: BotId, id: &OutboundId) -> Key {
     Key { pk: format!("{account}#{bot}#o#{id}"), sk: "out".to_owned() }
 }
@@ -258,6 +263,7 @@ mod tests {
             approval(acct, bot_id, "K7Q2X").pk,
             spending(acct, Some(bot_id), "2026-11").pk,
             session_pk(acct, bot_id, &session),
+            draft(acct, bot_id, &session).pk,
             outbox(acct, bot_id, &out).pk,
         ];
         for key in keys {

@@ -92,6 +92,7 @@ fn bot(name: &str, n: u128) -> Bot {
         budget: Default::default(),
         turn_budget: None,
         abilities: Default::default(),
+        streaming: Default::default(),
         created_at: at(0),
         updated_at: at(0),
         version: 1,
@@ -129,6 +130,7 @@ fn outbound(n: u32) -> Outbound {
     Outbound {
         media: vec![],
         buttons: vec![],
+        draft: None,
         parent: None,
         id: OutboundId::reply(turn(n.into()), 0),
         account: account(1),

@@ -36,6 +36,7 @@ pub fn draft_bot(environment: &Environment, account: AccountId, name: &str) -> B
         budget: Default::default(),
         turn_budget: None,
         abilities: Default::default(),
+        streaming: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

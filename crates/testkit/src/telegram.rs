@@ -1,5 +1,6 @@
 //! Telegram's Bot API: registered bots, webhooks, and messages that are checked as Telegram checks them.
 
+mod form;
 mod html;
 mod message;
 
@@ -8,18 +9,25 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Json, Path, State};
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Json, Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use serde_json::{Value, json};
 
 use crate::lock;
 use crate::loopback::Loopback;
 
-/// What a bot sent, and Telegram took.
+pub use form::SentFile;
+
+/// The largest file that bots are given, in bytes.
+const MAX_DOWNLOAD: usize = 20 << 20;
+
+/// What a bot sent, and Telegram took, as it looks now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
+    pub id: i64,
     pub token: String,
     pub chat: String,
     pub thread: Option<i64>,
@@ -28,6 +36,11 @@ pub struct Sent {
     pub is_html: bool,
     /// The message that it quotes.
     pub reply_to: Option<i64>,
+    /// Label and data of each button below it.
+    pub buttons: Vec<(String, String)>,
+    pub file: Option<SentFile>,
+    /// What it said before each edit.
+    pub before: Vec<String>,
     pub at: Instant,
 }
 
@@ -53,6 +66,11 @@ struct Bot {
     id: i64,
     username: String,
     webhook: Option<(String, String)>,
+    commands: Vec<String>,
+    /// By `file_id`.
+    files: HashMap<String, Bytes>,
+    /// How often it said that it is typing.
+    typing: usize,
     sent: Vec<Sent>,
     /// Failures to come, each for the calls of one chat or for any.
     failures: VecDeque<(Option<String>, Failure)>,
@@ -76,7 +94,11 @@ pub struct FakeTelegram {
 impl FakeTelegram {
     pub fn start() -> FakeTelegram {
         let world = Shared::default();
-        let router = Router::new().route("/{bot}/{method}", any(call)).with_state(world.clone());
+        let router = Router::new()
+            .route("/{bot}/{method}", any(call))
+            .route("/file/{bot}/files/{id}", get(file))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(world.clone());
         FakeTelegram { server: Loopback::serve(router), world }
     }
 
@@ -96,6 +118,30 @@ impl FakeTelegram {
     /// What the bot has sent so far, in order.
     pub fn sent(&self, token: &str) -> Vec<Sent> {
         lock(&self.world).bots.get(token).map(|bot| bot.sent.clone()).unwrap_or_default()
+    }
+
+    /// Puts a file where people have sent it to the bot.
+    pub fn add_file(&self, token: &str, file_id: &str, bytes: impl Into<Bytes>) {
+        let mut world = lock(&self.world);
+        let bot = world.bots.get_mut(token).expect("files are for a registered bot");
+        bot.files.insert(file_id.to_owned(), bytes.into());
+    }
+
+    /// The names of the commands in the bot's menu.
+    pub fn commands(&self, token: &str) -> Vec<String> {
+        lock(&self.world).bots.get(token).map(|bot| bot.commands.clone()).unwrap_or_default()
+    }
+
+    /// How often the bot said by itself that it is typing.
+    pub fn typing(&self, token: &str) -> usize {
+        lock(&self.world).bots.get(token).map_or(0, |bot| bot.typing)
+    }
+
+    /// A person or an admin takes away what the bot sent.
+    pub fn remove(&self, token: &str, id: i64) {
+        if let Some(bot) = lock(&self.world).bots.get_mut(token) {
+            bot.sent.retain(|sent| sent.id != id);
+        }
     }
 
     /// Waits until the bot has sent `n` messages and returns all. Panics after `timeout`.
@@ -145,19 +191,26 @@ impl FakeTelegram {
 async fn call(
     State(world): State<Shared>,
     Path((bot, method)): Path<(String, String)>,
-    params: Option<Json<Value>>,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
     let Some(token) = bot.strip_prefix("bot").filter(|token| token.contains(':')) else {
         return error(StatusCode::NOT_FOUND, "Not Found");
     };
-    let params = params.map(|Json(params)| params).unwrap_or(Value::Null);
+    let (params, file) = match form::boundary(&headers) {
+        Some(boundary) => match form::read(&body, &boundary) {
+            Ok(form) => form,
+            Err(reason) => return refuse(&mut lock(&world), &method, reason, &Value::Null),
+        },
+        None => (serde_json::from_slice(&body).unwrap_or(Value::Null), None),
+    };
     if !lock(&world).bots.contains_key(token) {
         return failed(Failure::Unauthorised);
     }
     match next_failure(&world, token, &params) {
         Some(Failure::Hang) => std::future::pending().await,
         Some(failure) => failed(failure),
-        None => answer(&mut lock(&world), token, &method, &params),
+        None => answer(&mut lock(&world), token, &method, &params, file),
     }
 }
 
@@ -188,7 +241,7 @@ fn failed(failure: Failure) -> Response {
     }
 }
 
-fn answer(world: &mut World, token: &str, method: &str, params: &Value) -> Response {
+fn answer(world: &mut World, token: &str, method: &str, params: &Value, file: Option<SentFile>) -> Response {
     let result = match method {
         "getMe" => Ok(get_me(&world.bots[token])),
         "setWebhook" => set_webhook(world, token, params),
@@ -196,8 +249,18 @@ fn answer(world: &mut World, token: &str, method: &str, params: &Value) -> Respo
             world.bots.get_mut(token).expect("a registered bot").webhook = None;
             Ok(json!(true))
         }
-        "sendMessage" => send_message(world, token, params),
-        "sendChatAction" => message::check_action(params).map(|()| json!(true)),
+        "sendMessage" => message::check(token, params).map(|sent| take(world, sent)),
+        "sendPhoto" | "sendDocument" | "sendVoice" => {
+            message::check_file(token, method, params, file).map(|sent| take(world, sent))
+        }
+        "editMessageText" => edit(world, token, params),
+        "deleteMessage" => delete(world, token, params),
+        "getFile" => get_file(&world.bots[token], params),
+        "setMyCommands" => set_commands(world, token, params),
+        "sendChatAction" => message::check_action(params).map(|()| {
+            world.bots.get_mut(token).expect("a registered bot").typing += 1;
+            json!(true)
+        }),
         _ => {
             world.refused.push(format!("{method}: there is no such method"));
             return error(StatusCode::NOT_FOUND, "Not Found");
@@ -205,11 +268,87 @@ fn answer(world: &mut World, token: &str, method: &str, params: &Value) -> Respo
     };
     match result {
         Ok(result) => Json(json!({ "ok": true, "result": result })).into_response(),
-        Err(description) => {
-            world.refused.push(format!("{method}: {description}: {params}"));
-            error(StatusCode::BAD_REQUEST, &format!("Bad Request: {description}"))
-        }
+        Err(description) => refuse(world, method, description, params),
     }
+}
+
+/// What depends on what others did meanwhile is no fault of the caller.
+const NOBODYS_FAULT: [&str; 4] =
+    ["message is not modified", "message to edit not found", "message to delete not found", "file is too big"];
+
+fn refuse(world: &mut World, method: &str, description: String, params: &Value) -> Response {
+    if !NOBODYS_FAULT.iter().any(|fate| description.starts_with(fate)) {
+        world.refused.push(format!("{method}: {description}: {params}"));
+    }
+    error(StatusCode::BAD_REQUEST, &format!("Bad Request: {description}"))
+}
+
+fn set_commands(world: &mut World, token: &str, params: &Value) -> Result<Value, String> {
+    let commands = params["commands"].as_array().ok_or("can't parse BotCommand array")?;
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let mut names = Vec::new();
+    for command in commands {
+        let (name, help) = (command["command"].as_str(), command["description"].as_str());
+        let name = name.filter(|name| (1..=32).contains(&name.len()) && name.chars().all(is_name));
+        let name = name.ok_or("BOT_COMMAND_INVALID")?;
+        help.filter(|help| (1..=256).contains(&help.chars().count())).ok_or("BOT_COMMAND_DESCRIPTION_INVALID")?;
+        names.push(name.to_owned());
+    }
+    if names.len() > 100 {
+        return Err("BOT_COMMANDS_TOO_MUCH".to_owned());
+    }
+    world.bots.get_mut(token).expect("a registered bot").commands = names;
+    Ok(json!(true))
+}
+
+fn get_file(bot: &Bot, params: &Value) -> Result<Value, String> {
+    let id = params["file_id"].as_str().unwrap_or_default();
+    let file = bot.files.get(id).ok_or("wrong file_id or the file is temporarily unavailable")?;
+    if file.len() > MAX_DOWNLOAD {
+        return Err("file is too big".to_owned());
+    }
+    Ok(json!({ "file_id": id, "file_size": file.len(), "file_path": format!("files/{id}") }))
+}
+
+/// Gives out the bytes of a file.
+async fn file(State(world): State<Shared>, Path((bot, id)): Path<(String, String)>) -> Response {
+    let token = bot.strip_prefix("bot").unwrap_or_default();
+    match lock(&world).bots.get(token).and_then(|bot| bot.files.get(&id)) {
+        Some(bytes) => bytes.clone().into_response(),
+        None => error(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
+/// Finds a message of the bot's own.
+fn own<'a>(world: &'a mut World, token: &str, params: &Value, what: &str) -> Result<&'a mut Sent, String> {
+    let chat = message::chat_id(params)?;
+    let id = params["message_id"].as_i64().ok_or("message identifier is not specified")?;
+    let sent = &mut world.bots.get_mut(token).expect("a registered bot").sent;
+    let found = sent.iter_mut().find(|sent| sent.id == id && sent.chat == chat);
+    found.ok_or_else(|| format!("message to {what} not found"))
+}
+
+fn edit(world: &mut World, token: &str, params: &Value) -> Result<Value, String> {
+    if params.get("reply_parameters").is_some() || params.get("message_thread_id").is_some() {
+        return Err("an edit says neither a topic nor a quotation".to_owned());
+    }
+    let new = message::check(token, params)?;
+    let sent = own(world, token, params, "edit")?;
+    if sent.file.is_some() {
+        return Err("there is no text in the message to edit".to_owned());
+    }
+    if (&new.text_html, new.is_html, &new.buttons) == (&sent.text_html, sent.is_html, &sent.buttons) {
+        return Err("message is not modified: specified new message content is the same".to_owned());
+    }
+    sent.before.push(std::mem::replace(&mut sent.text_html, new.text_html));
+    (sent.is_html, sent.buttons) = (new.is_html, new.buttons);
+    Ok(shown(sent))
+}
+
+fn delete(world: &mut World, token: &str, params: &Value) -> Result<Value, String> {
+    let id = own(world, token, params, "delete")?.id;
+    world.bots.get_mut(token).expect("a registered bot").sent.retain(|sent| sent.id != id);
+    Ok(json!(true))
 }
 
 fn get_me(bot: &Bot) -> Value {
@@ -232,19 +371,24 @@ fn set_webhook(world: &mut World, token: &str, params: &Value) -> Result<Value, 
     Ok(json!(true))
 }
 
-fn send_message(world: &mut World, token: &str, params: &Value) -> Result<Value, String> {
-    let sent = message::check(token, params)?;
+fn take(world: &mut World, mut sent: Sent) -> Value {
     world.messages += 1;
+    sent.id = world.messages;
+    let result = shown(&sent);
+    world.bots.get_mut(&sent.token).expect("a registered bot").sent.push(sent);
+    result
+}
+
+/// A message as Telegram shows it to the bot.
+fn shown(sent: &Sent) -> Value {
     let chat: i64 = sent.chat.parse().unwrap_or_default();
     let kind = if chat < 0 { "supergroup" } else { "private" };
-    let result = json!({
-        "message_id": world.messages,
+    json!({
+        "message_id": sent.id,
         "date": runtime::Clock::system().now().as_millis() / 1000,
         "chat": { "id": chat, "type": kind },
         "text": sent.text_html,
-    });
-    world.bots.get_mut(token).expect("a registered bot").sent.push(sent);
-    Ok(result)
+    })
 }
 
 fn error(status: StatusCode, description: &str) -> Response {

@@ -69,6 +69,7 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         budget: Default::default(),
         turn_budget: None,
         abilities: Default::default(),
+        streaming: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -18,7 +18,7 @@ use crate::bots;
 use crate::entries::entry_view;
 use crate::extract::{JsonBody, Parameters, Segments};
 use crate::problem::Problem;
-use crate::views::{ChatAccepted, ChatPage, ChatSend};
+use crate::views::{ChatAccepted, ChatPage, ChatSend, DraftView};
 
 /// The conversation that is the bot's main session.
 const MAIN: &str = "main";
@@ -112,6 +112,8 @@ pub(crate) struct ReadQuery {
     /// For how many seconds to wait for something new.
     #[serde(default)]
     wait: u64,
+    /// How long a draft is known already, in bytes: one of another length is something new.
+    draft: Option<usize>,
     limit: Option<i32>,
 }
 
@@ -133,12 +135,21 @@ pub(crate) async fn read(
         None => read_end(&environment, &bot, &session, limit).await?,
         Some(after) => {
             let wait = Duration::from_secs(query.wait);
-            read_after(&environment, &bot, &session, after, limit, wait).await?
+            read_after(&environment, &bot, &session, after, limit, wait, query.draft).await?
         }
     };
+    let draft = draft(&environment, &bot, &session).await?;
     let head = environment.store.account(bot.account).session_head(bot.id, &session).await?;
     let busy = head.is_some_and(|head| head.turn.is_some());
-    Ok(Json(ChatPage { session, items: page.entries.into_iter().map(entry_view).collect(), next: page.next, busy }))
+    let items = page.entries.into_iter().map(entry_view).collect();
+    Ok(Json(ChatPage { session, items, next: page.next, busy, draft }))
+}
+
+/// The reply that is being written, as far as it is; `None` where a channel shows it.
+async fn draft(environment: &Environment, bot: &Bot, session: &SessionKey) -> Result<Option<DraftView>, Problem> {
+    let account = environment.store.account(bot.account);
+    let draft = account.draft_get(bot.id, session, environment.clock.now()).await?;
+    Ok(draft.filter(|draft| !draft.text.is_empty()).map(|draft| DraftView { text: draft.text }))
 }
 
 async fn read_end(
@@ -162,12 +173,18 @@ async fn read_after(
     after: u64,
     limit: i32,
     wait: Duration,
+    known_draft: Option<usize>,
 ) -> Result<LoggedEntries, Problem> {
     let account = environment.store.account(bot.account);
     let until = Instant::now() + wait;
     loop {
         let page = account.session_read(bot.id, session, after, limit).await?;
         if !page.entries.is_empty() || Instant::now() + POLL > until {
+            return Ok(page);
+        }
+        if let Some(known) = known_draft
+            && draft(environment, bot, session).await?.is_some_and(|draft| draft.text.len() != known)
+        {
             return Ok(page);
         }
         sleep(POLL).await;

@@ -55,6 +55,7 @@ async fn greet(environment: &Environment, link: &Link, sender: &Sender, code: &s
     let about = MessageId::of(link.id, &format!("pairing:{}:{}", sender.id, code.trim().to_uppercase()));
     let outbound = Outbound {
         buttons: vec![],
+        draft: None,
         media: vec![],
         parent: None,
         id: OutboundId::notice("paired", &about),

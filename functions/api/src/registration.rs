@@ -21,6 +21,16 @@ const NO_PUBLIC_URL: &str = "Telegram can't reach this machine. Start Lowtide wi
                              address that leads here, then remove this link and add it again; or register the webhook \
                              by hand with this path and secret.";
 
+/// The commands that people are offered, with what each does.
+const COMMANDS: [(&str, &str); 6] = [
+    ("stop", "Stop what I am doing"),
+    ("new", "Begin a new conversation"),
+    ("reset", "Begin a new conversation"),
+    ("compact", "Summarise what was said so far"),
+    ("queue", "What becomes of messages that wait"),
+    ("help", "What I can do"),
+];
+
 fn client(environment: &Environment) -> Client {
     Client::new(environment.http.clone(), &environment.settings.telegram_api_base).with_timeout(CALL_TIMEOUT)
 }
@@ -68,7 +78,13 @@ pub(crate) async fn register(
         return (LinkStatus::Active, WebhookView { registered: false, path, secret: Some(secret), hint });
     };
     match client(environment).set_webhook(token, &format!("{public_url}{path}"), &secret).await {
-        Ok(()) => (LinkStatus::Active, WebhookView { registered: true, path, secret: None, hint: None }),
+        Ok(()) => {
+            // Commands work without a menu.
+            if let Err(error) = client(environment).set_commands(token, &COMMANDS).await {
+                tracing::warn!(link = %link.id, "The menu of commands was not set: {error}");
+            }
+            (LinkStatus::Active, WebhookView { registered: true, path, secret: None, hint: None })
+        }
         Err(error) => {
             tracing::warn!(link = %link.id, "A webhook was not registered: {error}");
             let reason = format!("the webhook was not registered: {error}");

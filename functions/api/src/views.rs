@@ -15,7 +15,9 @@ use store::DeadLetterStatus;
 
 pub use approvals::{ApprovalDecision, ApprovalView};
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
-pub use chat::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView};
+pub use chat::{
+    ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView,
+};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,14 +8,15 @@
 mod outlet;
 mod parent;
 
-pub use outlet::Outlet;
+pub use outlet::{Body, Outlet, Part};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use bytes::Bytes;
 use channels::SendError;
-use domain::{Channel, Link, LinkStatus, Outbound, Task};
+use domain::{Channel, Link, LinkStatus, Media, Outbound, Task};
 use futures::future::join_all;
 use queues::{Queue, Record, RecordError, Retry};
 use runtime::Environment;
@@ -167,9 +168,10 @@ impl DeliveryHandler {
         delivery: &mut Delivery,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let parts = outlet.parts(&delivery.outbound.text);
+        let Outbound { text, media, buttons, draft, .. } = delivery.outbound.clone();
+        let chunks = if text.trim().is_empty() && !media.is_empty() { vec![] } else { outlet.chunks(&text) };
         let mut address = delivery.outbound.address.clone();
-        for (index, part) in parts.iter().enumerate().skip(delivery.sent.len()) {
+        for index in delivery.sent.len()..chunks.len() + media.len() {
             if Instant::now() + TIME_FOR_A_PART > deadline {
                 let reason = "the function's time is over; the rest is sent by the next one";
                 return Err(Failure::Later(Retry::exactly(Duration::ZERO, reason)));
@@ -178,20 +180,37 @@ impl DeliveryHandler {
                 // Only the first part quotes what it answers.
                 address.reply_to = None;
             }
+            let body = match chunks.get(index) {
+                Some(chunk) => Body::Text(chunk),
+                None => {
+                    let file = &media[index - chunks.len()];
+                    Body::File(file, self.bytes_of(&delivery.outbound, file).await?)
+                }
+            };
+            // Buttons stand below the end of the text.
+            let buttons = if index + 1 == chunks.len() { buttons.as_slice() } else { &[] };
+            let replaces = draft.as_deref().filter(|_| index == 0);
             let key = format!("{}.{index}", delivery.outbound.id);
-            let id = match outlet.send(token, &address, part, &key).await {
+            let part = Part { body, buttons, replaces, key: &key };
+            let id = match outlet.send(token, &address, &part).await {
                 Err(SendError::RateLimited { retry_after }) if retry_after <= PATIENCE => {
                     tokio::time::sleep(retry_after).await;
-                    outlet.send(token, &address, part, &key).await
+                    outlet.send(token, &address, &part).await
                 }
                 sent => sent,
             };
             delivery.sent.push(id.map_err(|error| failure_of(error, &delivery.outbound))?);
-            if index + 1 < parts.len() {
+            if index + 1 < chunks.len() + media.len() {
                 self.environment.store.account(delivery.outbound.account).delivery_put(delivery).await?;
             }
         }
         Ok(())
+    }
+
+    /// The bytes of a file that a reply carries.
+    async fn bytes_of(&self, outbound: &Outbound, file: &Media) -> Result<Bytes, Failure> {
+        let bytes = self.environment.store.account(outbound.account).media_get(outbound.bot, &file.id).await?;
+        bytes.ok_or_else(|| Failure::Dead(format!("the file {} that it carries is not kept any more", file.id)))
     }
 
     async fn token(&self, link: &Link) -> Result<String, Failure> {

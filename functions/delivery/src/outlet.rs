@@ -1,31 +1,89 @@
 //! Where replies leave: a channel's API, and what delivery asks of each.
 
+use bytes::Bytes;
 use channels::SendError;
 use channels::telegram::{Chunk, Client, MAX_TEXT, render};
-use domain::Address;
+use domain::{Address, Button, Media};
 use futures::future::BoxFuture;
+
+/// One message that a reply becomes.
+pub struct Part<'a> {
+    pub body: Body<'a>,
+    /// Below the text, where the channel has them.
+    pub buttons: &'a [Button],
+    /// The channel's id of the message whose place it takes, if that is still there.
+    pub replaces: Option<&'a str>,
+    /// The same however often the part is sent: a channel that has idempotency keys sends it once.
+    pub key: &'a str,
+}
+
+/// What a part consists of.
+pub enum Body<'a> {
+    Text(&'a Chunk),
+    File(&'a Media, Bytes),
+}
 
 /// A channel as delivery sees it.
 pub trait Outlet: Send + Sync {
-    /// The messages that a reply becomes: several if it is over the channel's limit, at least one.
-    fn parts(&self, markdown: &str) -> Vec<Chunk>;
+    /// The messages that a text becomes: several if it is over the channel's limit, at least one.
+    fn chunks(&self, markdown: &str) -> Vec<Chunk>;
 
-    /// Sends one part and returns the channel's id of the message. `key` is the same however often the part is sent:
-    /// a channel that has idempotency keys sends it once.
+    /// Sends one part and returns the channel's id of the message.
     fn send<'a>(
         &'a self,
         token: &'a str,
         to: &'a Address,
-        part: &'a Chunk,
-        key: &'a str,
+        part: &'a Part<'a>,
     ) -> BoxFuture<'a, Result<String, SendError>>;
 }
 
 /// Telegram, which has no idempotency keys.
 pub(crate) struct Telegram(pub(crate) Client);
 
+impl Telegram {
+    async fn send_text(
+        &self,
+        token: &str,
+        to: &Address,
+        chunk: &Chunk,
+        buttons: &[Button],
+    ) -> Result<String, SendError> {
+        let id = match self.0.send_message(token, to, &chunk.html, buttons).await {
+            Err(SendError::Rejected(detail)) => {
+                tracing::warn!("Telegram refuses the markup of a reply, which is sent without it: {detail}");
+                self.0.send_message_plain(token, to, &chunk.plain, buttons).await?
+            }
+            sent => sent?,
+        };
+        Ok(id.to_string())
+    }
+
+    /// Puts a text in the place of a draft; `false` if the draft is gone.
+    async fn replace(
+        &self,
+        token: &str,
+        to: &Address,
+        draft: &str,
+        chunk: &Chunk,
+        buttons: &[Button],
+    ) -> Result<bool, SendError> {
+        let edited = match self.0.edit_message(token, to, draft, &chunk.html, buttons).await {
+            Err(SendError::Rejected(_)) => self.0.edit_message_plain(token, to, draft, &chunk.plain, buttons).await,
+            edited => edited,
+        };
+        match edited {
+            Ok(()) => Ok(true),
+            Err(SendError::Rejected(detail)) => {
+                tracing::info!("A draft cannot become its reply, which is sent anew: {detail}");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Outlet for Telegram {
-    fn parts(&self, markdown: &str) -> Vec<Chunk> {
+    fn chunks(&self, markdown: &str) -> Vec<Chunk> {
         let parts = render(markdown);
         if !parts.is_empty() {
             return parts;
@@ -39,18 +97,27 @@ impl Outlet for Telegram {
         &'a self,
         token: &'a str,
         to: &'a Address,
-        part: &'a Chunk,
-        _key: &'a str,
+        part: &'a Part<'a>,
     ) -> BoxFuture<'a, Result<String, SendError>> {
         Box::pin(async move {
-            let id = match self.0.send_message(token, to, &part.html).await {
-                Err(SendError::Rejected(detail)) => {
-                    tracing::warn!("Telegram refuses the markup of a reply, which is sent without it: {detail}");
-                    self.0.send_message_plain(token, to, &part.plain).await?
+            match (&part.body, part.replaces) {
+                (Body::Text(chunk), Some(draft)) => {
+                    if self.replace(token, to, draft, chunk, part.buttons).await? {
+                        return Ok(draft.to_owned());
+                    }
+                    self.send_text(token, to, chunk, part.buttons).await
                 }
-                sent => sent?,
-            };
-            Ok(id.to_string())
+                (Body::Text(chunk), None) => self.send_text(token, to, chunk, part.buttons).await,
+                (Body::File(media, bytes), draft) => {
+                    let id = self.0.send_file(token, to, media, bytes.clone()).await?;
+                    if let Some(draft) = draft
+                        && let Err(error) = self.0.delete_message(token, to, draft).await
+                    {
+                        tracing::info!("A draft that a file takes the place of stays: {error}");
+                    }
+                    Ok(id.to_string())
+                }
+            }
         })
     }
 }

@@ -145,6 +145,7 @@ async fn notify(
         text,
         media: vec![],
         buttons: vec![],
+        draft: None,
         parent: None,
         created_at: environment.clock.now(),
     };

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{Outcome, Refusal, admit};
 
-/// Takes one update. The answer's body may carry one method call: the typing action, which costs no
-/// request of its own.
+/// Takes one update. The answer's body may carry one method call: the typing action, or that a button's
+/// press was seen, which costs no request of its own.
 pub(crate) async fn receive(
     environment: &Environment,
     bot: &Bot,
@@ -32,7 +32,7 @@ pub(crate) async fn receive(
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
         _ => Refusal::Failed("the body could not be read".to_owned()),
     })?;
-    let update = telegram::parse_update(&body, link.handle.as_deref());
+    let update = telegram::parse_update(&body, link.handle.as_deref(), environment.clock.now());
     let received = match update.map_err(|error| Refusal::BadBody(error.to_string()))? {
         Update::Message(received) => *received,
         Update::Ignored(reason) => {
@@ -40,12 +40,14 @@ pub(crate) async fn receive(
             return Ok(json!({}));
         }
     };
-    let address = received.address.clone();
+    let reply = telegram::webhook_reply(&received.channel_message_id, &received.address);
+    let is_press = telegram::callback_of(&received.channel_message_id).is_some();
     match admit(environment, bot, link, received).await? {
-        Outcome::Queued => Ok(telegram::webhook_reply_typing(&address)),
+        Outcome::Queued => Ok(reply),
         Outcome::Done(reason) => {
             tracing::info!(link = %link.id, "A message starts no turn: {reason}");
-            Ok(json!({}))
+            // Until its press is answered, a button shows that it waits.
+            Ok(if is_press { reply } else { json!({}) })
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The turn function: takes a session's tasks, lets the engine decide, and performs what it says.
 //!
 //! [`TurnHandler::handle`] takes a batch apart, `worker` drives one session through
-//! [`domain::turn::decide`], `bots` remembers what a bot's turns need,
-//! `host` lets its agent at the bot's files, places and sessions.
+//! [`domain::turn::decide`], `bots` remembers what a bot's turns need, `host` lets its agent at the bot's files, places
+//! and sessions, `media_in` reads the files that come with messages, `draft` shows people what a turn is doing.
 
 mod bots;
 mod budget;
+mod draft;
 mod host;
+mod media_in;
 mod report;
 mod worker;
 
@@ -16,13 +18,16 @@ use std::time::Duration;
 use agent::{Agent, AgentConfig, AwsAccess, Mind};
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use domain::{BotId, Inbound, SessionKey, Task};
+use channels::telegram::Client;
+use domain::{Bot, BotId, Inbound, LinkId, SessionKey, Task};
 use futures::future::join_all;
 use queues::{Queue, Record, RecordError, Retry};
 use runtime::{Environment, SdkConfig};
+use store::SecretContext;
 use tokio::time::Instant;
 
 use crate::bots::BotCache;
+use crate::draft::Drafts;
 use crate::worker::Worker;
 
 /// A model call that failed is tried in this many receives of its task before the turn fails.
@@ -37,6 +42,8 @@ pub struct TurnHandler {
     environment: Environment,
     mind: Arc<dyn Mind>,
     bots: BotCache,
+    /// `None`: turns neither fetch files from chats nor show there what they are doing.
+    telegram: Option<Client>,
 }
 
 /// What models at Amazon Bedrock are called with. `None` where the role has no region or credentials: not in Lambda.
@@ -73,12 +80,19 @@ impl TurnHandler {
             ..AgentConfig::default()
         };
         let agent = Agent::new(config).context("the agent's clients")?;
-        Ok(TurnHandler::with_mind(environment, Arc::new(agent)))
+        Ok(TurnHandler::with_mind(environment, Arc::new(agent)).in_chats())
     }
 
-    /// A handler whose turns are thought by `mind`.
+    /// A handler whose turns are thought by `mind`. They do not touch chats while they run; see [`Self::in_chats`].
     pub fn with_mind(environment: Environment, mind: Arc<dyn Mind>) -> TurnHandler {
-        TurnHandler { mind, bots: BotCache::default(), environment }
+        TurnHandler { mind, bots: BotCache::default(), environment, telegram: None }
+    }
+
+    /// The same handler, whose turns fetch the files that came with messages, and show people what they are doing.
+    #[must_use]
+    pub fn in_chats(self) -> TurnHandler {
+        let telegram = Client::new(self.environment.http.clone(), &self.environment.settings.telegram_api_base);
+        TurnHandler { telegram: Some(telegram), ..self }
     }
 
     /// Runs the turns of a batch. Whatever is not done by `deadline` goes on in another invocation.
@@ -115,7 +129,11 @@ impl TurnHandler {
             Err(error) => return Err(fail(0, error.into())),
         };
         let messages = work.messages.iter().map(|(_, inbound)| inbound.clone()).collect();
-        let mut worker = Worker::new(&self.environment, &*self.mind, &context, work.session, messages, deadline);
+        let drafts = Drafts::new(&self.environment, self.telegram.as_ref(), &context.bot, &work.session);
+        let session = work.session.clone();
+        let mut worker = Worker::new(&self.environment, &*self.mind, &context, session, messages, deadline, &drafts);
+        worker.telegram = self.telegram.as_ref();
+        worker.may_have_draft = work.receive_count > 1;
         worker.attempts_left = MODEL_ATTEMPTS.saturating_sub(work.receive_count);
         worker.give_up = work.receive_count >= MAX_RECEIVES;
         worker.may_give_back = work.receive_count == 1;
@@ -163,5 +181,23 @@ impl TurnHandler {
         tracing::error!(record = %record.id, "A record of turns.fifo becomes a dead letter: {reason}");
         self.environment.queues.bury_record(Queue::Turns, record, reason).await?;
         Ok(())
+    }
+}
+
+/// The token of a bot's link. What cannot be had is logged: turns do without.
+async fn link_token(environment: &Environment, bot: &Bot, link: LinkId) -> Option<String> {
+    let account = bot.account;
+    let token = async {
+        let known = environment.store.account(account).link_get(bot.id, link).await?;
+        let Some(sealed) = known.filter(|link| link.is_active()).and_then(|link| link.token) else { return Ok(None) };
+        let context = SecretContext::LinkToken { account, bot: bot.id, link };
+        environment.store.keyring().open(context, &sealed).await.map(Some)
+    };
+    match token.await {
+        Ok(token) => token,
+        Err::<_, store::StoreError>(error) => {
+            tracing::warn!(bot = %bot.id, %link, "A turn does without its link's token: {error}");
+            None
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! Drives one session: asks [`decide`] what to do, does it, and reports what came of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use agent::{Host, Mind, ModelError, ModelRequest, ToolContext, Workspace};
+use agent::{Host, Mind, ModelError, ModelRequest, Progress, ToolContext, Workspace};
+use channels::telegram::Client;
 use domain::budget::{BudgetScope, Settlement};
 use domain::task::Continue;
 use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, View, decide};
 use domain::{
-    Entry, EntryBody, EntryId, Inbound, MessageId, Outbound, OutboundId, SessionKey, Task, ToolCall, ToolOutcome,
-    ToolResult, TurnId,
+    Attachment, Channel, Entry, EntryBody, EntryId, Inbound, MessageId, Outbound, OutboundId, SessionKey, Task,
+    ToolCall, ToolOutcome, ToolResult, TurnId, UserMessage,
 };
 use futures::stream::{self, StreamExt};
 use queues::Retry;
@@ -20,8 +21,10 @@ use tokio::time::Instant;
 use crate::MODEL_ATTEMPTS;
 use crate::bots::{BotContext, load_workspace};
 use crate::budget::{self, Refusal};
+use crate::draft::{Drafts, TextSoFar};
 use crate::host::BotHost;
 use crate::report::{self, Facts};
+use crate::{link_token, media_in};
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
 const MAX_LOSSES: u32 = 5;
@@ -69,6 +72,13 @@ pub(crate) struct Worker<'a> {
     pub(crate) give_up: bool,
     /// Messages may be given back once, so that others can join them.
     pub(crate) may_give_back: bool,
+    /// An earlier worker may have shown a draft.
+    pub(crate) may_have_draft: bool,
+    /// Where files are fetched from; `None`: they are left where they are.
+    pub(crate) telegram: Option<&'a Client>,
+    drafts: &'a Drafts<'a>,
+    /// What came with the messages that were read.
+    read: HashMap<MessageId, Vec<Attachment>>,
     head: Head,
     /// The end of the log, and behind `head.next_seq` what was appended and is not committed.
     entries: Vec<Entry>,
@@ -88,6 +98,7 @@ impl<'a> Worker<'a> {
         session: SessionKey,
         mut waiting: Vec<Inbound>,
         deadline: Instant,
+        drafts: &'a Drafts<'a>,
     ) -> Worker<'a> {
         let mut seen = HashSet::new();
         waiting.retain(|inbound| seen.insert(inbound.message.clone()));
@@ -102,6 +113,10 @@ impl<'a> Worker<'a> {
             attempts_left: 0,
             give_up: false,
             may_give_back: false,
+            may_have_draft: false,
+            telegram: None,
+            drafts,
+            read: HashMap::new(),
             head: Head::default(),
             entries: vec![],
             turn: None,
@@ -163,6 +178,9 @@ impl<'a> Worker<'a> {
         self.entries = state.entries;
         self.turn = None;
         self.in_turn.clear();
+        if self.may_have_draft || self.head.turn.is_some() {
+            self.drafts.take_over(&self.entries).await;
+        }
         let mut event = Event::Loaded;
         let mut glances = 0;
         loop {
@@ -232,7 +250,10 @@ impl<'a> Worker<'a> {
                 }
                 Ok(None)
             }
-            Action::Append { turn, body } => {
+            Action::Append { turn, mut body } => {
+                if let EntryBody::User(user) = &mut body {
+                    self.read_files(user).await;
+                }
                 self.append(turn, body);
                 Ok(None)
             }
@@ -309,6 +330,42 @@ impl<'a> Worker<'a> {
         Ok(Event::OverBudget { text: refusal.person(self.context) })
     }
 
+    /// Reads the files that came with a message, as far as there is time.
+    async fn read_files(&mut self, user: &mut UserMessage) {
+        let Some(telegram) = self.telegram else { return };
+        let is_unread = user.attachments.iter().any(media_in::is_unread);
+        if !is_unread || self.give_up || user.is_command || user.channel != Channel::Telegram {
+            return;
+        }
+        if let Some(read) = self.read.get(&user.message) {
+            user.attachments.clone_from(read);
+            return;
+        }
+        let bot = &self.context.bot;
+        let Some(link) = self.waiting.iter().find(|inbound| inbound.message == user.message).map(|i| i.link) else {
+            return;
+        };
+        let Some(token) = link_token(self.environment, bot, link).await else { return };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = left.saturating_sub(self.environment.settings.model_timeout + RESERVE);
+        let reader = media_in::Reader {
+            environment: self.environment,
+            mind: self.mind,
+            bot: self.context.view(),
+            account: bot.account,
+            id: bot.id,
+            telegram,
+            token: &token,
+            until: Instant::now() + left.clamp(media_in::LEAST_TIME, media_in::MOST_TIME),
+        };
+        let uncommitted = self.entries.iter().filter(|entry| entry.seq >= self.head.next_seq);
+        let attachments = uncommitted.flat_map(|entry| entry.body.messages()).flat_map(|user| &user.attachments);
+        let said: usize = attachments.filter_map(|attachment| attachment.text.as_ref()).map(String::len).sum();
+        let room = media_in::MAX_TEXTS.saturating_sub(said);
+        user.attachments = reader.read(std::mem::take(&mut user.attachments), room).await;
+        self.read.insert(user.message.clone(), user.attachments.clone());
+    }
+
     fn append(&mut self, turn: TurnId, body: EntryBody) {
         let at = self.environment.clock.now();
         let taken = body.messages();
@@ -319,7 +376,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Commits what was appended, then queues the outbox.
-    async fn commit(&mut self, commit: turn::Commit, spending: Spending) -> Result<(), Interruption> {
+    async fn commit(&mut self, mut commit: turn::Commit, spending: Spending) -> Result<(), Interruption> {
+        let has_ended = commit.turn.is_none();
+        let replaces_draft = has_ended && self.drafts.hand_over(&mut commit.outbox).await;
         let bot = &self.context.bot;
         let first_new = self.entries.iter().position(|entry| entry.seq >= self.head.next_seq);
         let appended = &self.entries[first_new.unwrap_or(self.entries.len())..];
@@ -345,11 +404,14 @@ impl<'a> Worker<'a> {
             Err(error) => return Err(error.into()),
         }
         self.head = head;
-        self.turn = commit.turn;
+        let ended = std::mem::replace(&mut self.turn, commit.turn).filter(|_| has_ended);
         self.in_turn.extend(marks);
         self.queue(outbox).await?;
         if let Some(asked) = question(&self.entries, self.turn.as_ref()) {
             self.tell_owner(asked).await?;
+        }
+        if let Some(ended) = ended {
+            self.drafts.end(&ended.reply, replaces_draft).await;
         }
         // What a waiting turn took in needs nothing more from its task either: a decision or a wake goes on with it.
         if self.turn.as_ref().is_none_or(|turn| turn.waiting.is_some()) {
@@ -419,7 +481,13 @@ impl<'a> Worker<'a> {
             return Ok(Event::ModelFailed { text: text.to_owned(), detail: detail.clone(), cost: Some(0) });
         }
         let started = Instant::now();
-        let error = match self.mind.answer(&self.request(turn, question, &self.host(turn))).await {
+        let said = TextSoFar::default();
+        let is_step = matches!(question, Question::Step { .. });
+        let progress = is_step.then_some(&said as &dyn Progress);
+        let host = self.host(turn);
+        let request = ModelRequest { progress, ..self.request(turn, question, &host) };
+        let answered = self.drafts.during(turn, is_step.then_some(&said), self.mind.answer(&request)).await;
+        let error = match answered {
             Ok(answer) => {
                 tracing::info!(
                     turn = %turn.id,
@@ -483,7 +551,8 @@ impl<'a> Worker<'a> {
         };
         let mind = self.mind;
         let runs = calls.iter().cloned().map(|call| async move { mind.run_tool(&call, context).await });
-        let results = stream::iter(runs).buffered(TOOLS_AT_ONCE).collect().await;
+        let results = stream::iter(runs).buffered(TOOLS_AT_ONCE).collect();
+        let results = self.drafts.during(turn, None, results).await;
         if host.has_changed_files() {
             match load_workspace(self.environment, &self.context.bot).await {
                 Ok(workspace) => self.workspace = Some(workspace),

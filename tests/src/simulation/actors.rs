@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent::{BotView, Mind, ModelError, ModelRequest, ToolContext};
 use channels::SendError;
 use channels::telegram::Chunk;
-use delivery::Outlet;
+use delivery::{Body, Outlet, Part};
 use domain::turn::{Question, ToolRules};
 use domain::{Address, Answer, Bot, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
 use futures::future::BoxFuture;
@@ -228,19 +228,18 @@ impl Post {
 }
 
 impl Outlet for Post {
-    fn parts(&self, markdown: &str) -> Vec<Chunk> {
+    fn chunks(&self, markdown: &str) -> Vec<Chunk> {
         vec![Chunk { html: markdown.to_owned(), plain: markdown.to_owned() }]
     }
 
-    fn send<'a>(
-        &'a self,
-        _: &'a str,
-        to: &'a Address,
-        part: &'a Chunk,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<String, SendError>> {
+    fn send<'a>(&'a self, _: &'a str, to: &'a Address, part: &'a Part<'a>) -> BoxFuture<'a, Result<String, SendError>> {
         Box::pin(async move {
-            let place = format!("the channel, with {:?} ({key})", part.plain);
+            let key = part.key;
+            let text = match &part.body {
+                Body::Text(chunk) => chunk.plain.clone(),
+                Body::File(media, _) => media.id.to_string(),
+            };
+            let place = format!("the channel, with {text:?} ({key})");
             if wait_at(&format!("{place}, before it arrives")).await == Fate::Lose {
                 return Err(SendError::Temporary("no connection".to_owned()));
             }
@@ -249,9 +248,9 @@ impl Outlet for Post {
                 self.consider(&to.chat, &part.plain);
             }
             if is_new || !self.has_keys {
-                self.sent().messages.push((to.chat.clone(), key.to_owned(), part.plain.clone()));
+                self.sent().messages.push((to.chat.clone(), key.to_owned(), text.clone()));
                 self.weather.count(|counts| counts.replies += 1);
-                self.weather.note(format!("chat {} reads {:?} ({key})", to.chat, part.plain));
+                self.weather.note(format!("chat {} reads {text:?} ({key})", to.chat));
             }
             if wait_at(&format!("{place}, after it was sent")).await == Fate::Lose {
                 self.sent().unsure += 1;

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use domain::Address;
+use domain::{Address, Button};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{id_value, target};
+use super::{id_value, keyboard, target};
 use crate::SendError;
 
 /// The longest that a call may take, connecting and reading included.
@@ -18,6 +18,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to pause when Telegram asks for a pause without saying for how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What Telegram says of an edit that changes nothing.
+const NOT_MODIFIED: &str = "message is not modified";
+/// The most commands that a bot's menu shows.
+const MAX_COMMANDS: usize = 100;
+const MAX_COMMAND_NAME: usize = 32;
+/// The longest description of a command, in characters.
+const MAX_COMMAND_HELP: usize = 256;
 
 /// What Telegram calls chats that nobody reads any more (or that the bot may not write to), in the
 /// description of a 400.
@@ -39,9 +47,9 @@ const UNREACHABLE: [&str; 12] = [
 /// Calls the Bot API with whichever token it is given. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    api_base: String,
-    timeout: Duration,
+    pub(super) http: reqwest::Client,
+    pub(super) api_base: String,
+    pub(super) timeout: Duration,
 }
 
 /// The bot that a token belongs to.
@@ -82,7 +90,7 @@ impl Client {
         let params = json!({
             "url": url,
             "secret_token": secret,
-            "allowed_updates": ["message", "edited_message"],
+            "allowed_updates": ["message", "edited_message", "callback_query"],
             "max_connections": 40,
             "drop_pending_updates": false,
         });
@@ -96,18 +104,82 @@ impl Client {
         Ok(())
     }
 
-    /// Sends one [`Chunk`](super::Chunk)'s HTML and returns the id of the new message.
+    /// Sets the menu of commands that people are offered: name and description of each. What Telegram would not
+    /// take (names other than 1–32 of `a-z0-9_`, more than 100) is left out.
+    pub async fn set_commands(&self, token: &str, commands: &[(&str, &str)]) -> Result<(), SendError> {
+        let fits = |name: &str| {
+            (1..=MAX_COMMAND_NAME).contains(&name.len())
+                && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        };
+        let commands: Vec<Value> = commands
+            .iter()
+            .filter(|(name, help)| fits(name) && !help.is_empty())
+            .take(MAX_COMMANDS)
+            .map(|(name, help)| {
+                json!({ "command": name, "description": help.chars().take(MAX_COMMAND_HELP).collect::<String>() })
+            })
+            .collect();
+        self.call::<Value>(token, "setMyCommands", &json!({ "commands": commands })).await?;
+        Ok(())
+    }
+
+    /// Sends one [`Chunk`](super::Chunk)'s HTML with buttons below it, and returns the id of the new message.
     ///
     /// [`SendError::Rejected`] may mean that Telegram cannot read the markup; then
     /// [`send_message_plain`](Client::send_message_plain) with the same chunk is the way out. Telegram
     /// has no idempotency key: after [`SendError::Temporary`] the message may have been sent.
-    pub async fn send_message(&self, token: &str, address: &Address, html: &str) -> Result<i64, SendError> {
-        self.send(token, address, html, Some("HTML")).await
+    pub async fn send_message(
+        &self,
+        token: &str,
+        address: &Address,
+        html: &str,
+        buttons: &[Button],
+    ) -> Result<i64, SendError> {
+        self.send(token, address, html, Some("HTML"), buttons).await
     }
 
     /// Sends text as it is.
-    pub async fn send_message_plain(&self, token: &str, address: &Address, text: &str) -> Result<i64, SendError> {
-        self.send(token, address, text, None).await
+    pub async fn send_message_plain(
+        &self,
+        token: &str,
+        address: &Address,
+        text: &str,
+        buttons: &[Button],
+    ) -> Result<i64, SendError> {
+        self.send(token, address, text, None, buttons).await
+    }
+
+    /// Replaces the text of a message by HTML. The same text again is no error.
+    ///
+    /// [`SendError::Rejected`] may mean the markup, or that there is no such message any more.
+    pub async fn edit_message(
+        &self,
+        token: &str,
+        address: &Address,
+        message: &str,
+        html: &str,
+        buttons: &[Button],
+    ) -> Result<(), SendError> {
+        self.edit(token, address, message, html, Some("HTML"), buttons).await
+    }
+
+    /// Replaces the text of a message by text as it is.
+    pub async fn edit_message_plain(
+        &self,
+        token: &str,
+        address: &Address,
+        message: &str,
+        text: &str,
+        buttons: &[Button],
+    ) -> Result<(), SendError> {
+        self.edit(token, address, message, text, None, buttons).await
+    }
+
+    /// Takes a message of the bot's own back.
+    pub async fn delete_message(&self, token: &str, address: &Address, message: &str) -> Result<(), SendError> {
+        let params = json!({ "chat_id": id_value(&address.chat), "message_id": id_value(message) });
+        self.call::<Value>(token, "deleteMessage", &params).await?;
+        Ok(())
     }
 
     /// Shows "typing…" for five seconds, or until the next message.
@@ -124,11 +196,15 @@ impl Client {
         address: &Address,
         text: &str,
         parse_mode: Option<&str>,
+        buttons: &[Button],
     ) -> Result<i64, SendError> {
         let mut params = target(address);
         params["text"] = text.into();
         if let Some(mode) = parse_mode {
             params["parse_mode"] = mode.into();
+        }
+        if let Some(keyboard) = keyboard(buttons) {
+            params["reply_markup"] = keyboard;
         }
         if let Some(message) = &address.reply_to {
             params["reply_parameters"] =
@@ -144,20 +220,52 @@ impl Client {
         Ok(sent.message_id)
     }
 
-    async fn call<T: DeserializeOwned>(&self, token: &str, method: &str, params: &Value) -> Result<T, CallError> {
-        if !is_token(token) {
-            let shape = "it does not look like 123456:ABC-def; copy it from @BotFather again";
-            return Err(SendError::Unauthorised(shape.to_owned()).into());
+    async fn edit(
+        &self,
+        token: &str,
+        address: &Address,
+        message: &str,
+        text: &str,
+        parse_mode: Option<&str>,
+        buttons: &[Button],
+    ) -> Result<(), SendError> {
+        let mut params = json!({ "chat_id": id_value(&address.chat), "message_id": id_value(message), "text": text });
+        if let Some(mode) = parse_mode {
+            params["parse_mode"] = mode.into();
         }
-        let url = format!("{}/bot{token}/{method}", self.api_base);
-        let request = self.http.post(url).json(params).timeout(self.timeout);
+        if let Some(keyboard) = keyboard(buttons) {
+            params["reply_markup"] = keyboard;
+        }
+        match self.call::<Value>(token, "editMessageText", &params).await.map_err(SendError::from) {
+            Err(SendError::Rejected(detail)) if detail.contains(NOT_MODIFIED) => Ok(()),
+            edited => edited.map(|_| ()),
+        }
+    }
+
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        method: &str,
+        params: &Value,
+    ) -> Result<T, CallError> {
+        let url = format!("{}/bot{}/{method}", self.api_base, checked(token)?);
+        self.read(token, self.http.post(url).json(params)).await
+    }
+
+    /// Sends a request and reads the Bot API's answer.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, CallError> {
+        let request = request.timeout(self.timeout);
         let response = request.send().await.map_err(|e| self.network_error(e, token))?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|e| self.network_error(e, token))?;
         read_reply(status, &body, token)
     }
 
-    fn network_error(&self, error: reqwest::Error, token: &str) -> SendError {
+    pub(super) fn network_error(&self, error: reqwest::Error, token: &str) -> SendError {
         let error = error.without_url();
         let text = if error.is_timeout() {
             format!("no answer within {:?}", self.timeout)
@@ -170,7 +278,7 @@ impl Client {
 }
 
 /// What becomes of a call that failed.
-enum CallError {
+pub(super) enum CallError {
     Failed(SendError),
     /// The group has become a supergroup, which is another chat: send there.
     Migrated(i64),
@@ -193,8 +301,8 @@ impl From<CallError> for SendError {
 }
 
 #[derive(Deserialize)]
-struct SentMessage {
-    message_id: i64,
+pub(super) struct SentMessage {
+    pub(super) message_id: i64,
 }
 
 /// <https://core.telegram.org/bots/api#making-requests>
@@ -253,6 +361,14 @@ fn failure(status: u16, description: String, parameters: &Parameters) -> CallErr
 fn is_unreachable(description: &str) -> bool {
     let description = description.to_lowercase();
     UNREACHABLE.iter().any(|phrase| description.contains(phrase))
+}
+
+/// The token, if it is one.
+pub(super) fn checked(token: &str) -> Result<&str, SendError> {
+    if is_token(token) {
+        return Ok(token);
+    }
+    Err(SendError::Unauthorised("it does not look like 123456:ABC-def; copy it from @BotFather again".to_owned()))
 }
 
 /// Whether a token has the shape `<bot id>:<secret>`. Anything else would make another URL.

@@ -7,18 +7,20 @@
 //! The protocol is the Bot API, <https://core.telegram.org/bots/api>.
 
 mod client;
+mod files;
 mod object;
 mod render;
 mod update;
 mod webhook;
 
-use domain::Address;
+use domain::{Address, Button};
 use serde_json::{Value, json};
 
 pub use client::{Client, Me, bot_id};
+pub use files::{DownloadError, MAX_DOWNLOAD};
 pub use render::{Chunk, MAX_TEXT, render};
-pub use update::{BadUpdate, Update, parse_update};
-pub use webhook::{SECRET_HEADER, hash_secret, verify_secret, webhook_reply_typing};
+pub use update::{BadUpdate, Update, callback_of, parse_update};
+pub use webhook::{SECRET_HEADER, hash_secret, verify_secret, webhook_reply};
 
 /// The parameters that say which chat and topic a call is about.
 fn target(address: &Address) -> Value {
@@ -27,6 +29,20 @@ fn target(address: &Address) -> Value {
         params["message_thread_id"] = id_value(thread);
     }
     params
+}
+
+/// The longest data of a button, in bytes.
+const MAX_CALLBACK: usize = 64;
+
+/// Buttons below a message, one in a row; `None` if there are none that Telegram would take.
+fn keyboard(buttons: &[Button]) -> Option<Value> {
+    let fits = |button: &&Button| (1..=MAX_CALLBACK).contains(&button.command.len()) && !button.label.is_empty();
+    let rows: Vec<Value> = buttons
+        .iter()
+        .filter(fits)
+        .map(|button| json!([{ "text": button.label, "callback_data": button.command }]))
+        .collect();
+    (!rows.is_empty()).then(|| json!({ "inline_keyboard": rows }))
 }
 
 /// An id as the Bot API wants it: a number where it is one, else the text (`@channel_name`).

@@ -13,9 +13,27 @@ pub(super) struct Update {
     pub(super) edited_message: Option<IgnoredAny>,
     pub(super) channel_post: Option<IgnoredAny>,
     pub(super) edited_channel_post: Option<IgnoredAny>,
-    pub(super) callback_query: Option<IgnoredAny>,
+    pub(super) callback_query: Option<CallbackQuery>,
     pub(super) my_chat_member: Option<IgnoredAny>,
     pub(super) chat_member: Option<IgnoredAny>,
+}
+
+/// A button was pressed: <https://core.telegram.org/bots/api#callbackquery>
+#[derive(Deserialize)]
+pub(super) struct CallbackQuery {
+    pub(super) id: String,
+    pub(super) from: User,
+    /// The message that the button is below. Left out, or without much in it, when it is too old.
+    pub(super) message: Option<ButtonMessage>,
+    pub(super) data: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ButtonMessage {
+    pub(super) message_thread_id: Option<i64>,
+    #[serde(default)]
+    pub(super) is_topic_message: bool,
+    pub(super) chat: Chat,
 }
 
 /// <https://core.telegram.org/bots/api#message>

@@ -3,7 +3,7 @@
 use domain::{Address, Attachment, AttachmentKind, ChatKind, Quote, Sender, Timestamp};
 use serde_json::error::Category;
 
-use super::object::{self, Contact, Entity, File, Location, Message, PhotoSize, Sticker, User};
+use super::object::{self, CallbackQuery, Contact, Entity, File, Location, Message, PhotoSize, Sticker, User};
 use crate::Received;
 
 /// How much of a quoted message is kept, in characters.
@@ -37,16 +37,61 @@ impl From<serde_json::Error> for BadUpdate {
     }
 }
 
-/// Reads an update. `handle` is the bot's user name without `@`; without it no mention is recognised.
+/// What the ids of pressed buttons begin with among a link's messages.
+const CALLBACK: &str = "cb:";
+
+/// The button's press that a message stands for: what `answerCallbackQuery` asks for.
+pub fn callback_of(channel_message_id: &str) -> Option<&str> {
+    channel_message_id.strip_prefix(CALLBACK)
+}
+
+/// Reads an update at the moment `now`. `handle` is the bot's user name without `@`; without it no mention is recognised.
 ///
 /// Kinds of updates and messages that bots do not answer are [`Update::Ignored`], those that Telegram
 /// is yet to invent as well.
-pub fn parse_update(body: &[u8], handle: Option<&str>) -> Result<Update, BadUpdate> {
-    let update: object::Update = serde_json::from_slice(body)?;
-    Ok(match update.message {
-        Some(message) => read_message(message, handle).map_or_else(Update::Ignored, |m| Update::Message(Box::new(m))),
-        None => Update::Ignored(why_ignored(&update)),
+///
+/// Each file of an album comes in a message of its own, and is one here. A button's press is a message that says the
+/// button's command; Telegram does not tell when it was pressed, so that is `now`.
+pub fn parse_update(body: &[u8], handle: Option<&str>, now: Timestamp) -> Result<Update, BadUpdate> {
+    let mut update: object::Update = serde_json::from_slice(body)?;
+    let read = match (update.message.take(), update.callback_query.take()) {
+        (Some(message), _) => read_message(message, handle),
+        (None, Some(query)) => read_press(query, now),
+        (None, None) => Err(why_ignored(&update)),
+    };
+    Ok(read.map_or_else(Update::Ignored, |received| Update::Message(Box::new(received))))
+}
+
+/// A press says only what a person could have typed: buttons of anything else than a command are not ours.
+fn read_press(query: CallbackQuery, now: Timestamp) -> Result<Received, &'static str> {
+    let Some(text) = query.data.filter(|data| data.starts_with('/')) else {
+        return Err("a button without a command is not answered");
+    };
+    let message = query.message.ok_or("a button of a message that Telegram has forgotten is not answered")?;
+    Ok(Received {
+        channel_message_id: format!("{CALLBACK}{}", query.id),
+        address: Address {
+            kind: chat_kind(&message.chat)?,
+            chat: message.chat.id.to_string(),
+            thread: message.message_thread_id.filter(|_| message.is_topic_message).map(|thread| thread.to_string()),
+            reply_to: None,
+        },
+        sender: sender(&query.from),
+        text,
+        attachments: vec![],
+        quote: None,
+        mentioned: true,
+        sent_at: now,
     })
+}
+
+fn chat_kind(chat: &object::Chat) -> Result<ChatKind, &'static str> {
+    match chat.kind.as_str() {
+        "private" => Ok(ChatKind::Direct),
+        "group" | "supergroup" => Ok(ChatKind::Group),
+        "channel" => Err("channel posts are not answered"),
+        _ => Err("this kind of chat is not known"),
+    }
 }
 
 fn why_ignored(update: &object::Update) -> &'static str {
@@ -54,8 +99,6 @@ fn why_ignored(update: &object::Update) -> &'static str {
         "edited messages are not answered"
     } else if update.channel_post.is_some() || update.edited_channel_post.is_some() {
         "channel posts are not answered"
-    } else if update.callback_query.is_some() {
-        "buttons are not answered"
     } else if update.my_chat_member.is_some() || update.chat_member.is_some() {
         "changes of membership are not answered"
     } else {
@@ -64,12 +107,7 @@ fn why_ignored(update: &object::Update) -> &'static str {
 }
 
 fn read_message(message: Message, handle: Option<&str>) -> Result<Received, &'static str> {
-    let kind = match message.chat.kind.as_str() {
-        "private" => ChatKind::Direct,
-        "group" | "supergroup" => ChatKind::Group,
-        "channel" => return Err("channel posts are not answered"),
-        _ => return Err("this kind of chat is not known"),
-    };
+    let kind = chat_kind(&message.chat)?;
     if message.sender_chat.is_some() {
         return Err("anonymous admins and channels are not answered: no person to check the access of");
     }

@@ -1,11 +1,11 @@
 //! The webhook's secret, and the answer that its request may carry.
 
 use domain::Address;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::target;
+use super::{callback_of, target};
 
 /// The header in which Telegram repeats the `secret_token` that was given to `setWebhook`.
 pub const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
@@ -23,11 +23,19 @@ pub fn verify_secret(header: Option<&str>, expected_sha256_hex: &str) -> bool {
     Sha256::digest(secret).as_slice().ct_eq(&expected).into()
 }
 
-/// The body of a webhook's 200 that shows "typing…" in the chat.
+/// The body of a webhook's 200 for a message that was taken: a button's press is answered, and for anything else
+/// "typing…" is shown in the chat.
 ///
 /// Telegram takes one method call from the answer to its own request, which saves a request of ours.
 /// The result of the call is not told.
-pub fn webhook_reply_typing(address: &Address) -> Value {
+pub fn webhook_reply(channel_message_id: &str, address: &Address) -> Value {
+    match callback_of(channel_message_id) {
+        Some(query) => json!({ "method": "answerCallbackQuery", "callback_query_id": query }),
+        None => typing(address),
+    }
+}
+
+fn typing(address: &Address) -> Value {
     let mut call = target(address);
     call["method"] = "sendChatAction".into();
     call["action"] = "typing".into();
@@ -36,8 +44,6 @@ pub fn webhook_reply_typing(address: &Address) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -56,10 +62,19 @@ mod tests {
     fn typing_goes_to_the_topic() {
         let mut address = Address { kind: domain::ChatKind::Group, chat: "-100".into(), thread: None, reply_to: None };
         assert_eq!(
-            webhook_reply_typing(&address),
+            webhook_reply("-100:7", &address),
             json!({ "method": "sendChatAction", "chat_id": -100, "action": "typing" })
         );
         address.thread = Some("17".into());
-        assert_eq!(webhook_reply_typing(&address)["message_thread_id"], 17);
+        assert_eq!(webhook_reply("-100:7", &address)["message_thread_id"], 17);
+    }
+
+    #[test]
+    fn a_press_is_answered() {
+        let address = Address { kind: domain::ChatKind::Direct, chat: "5".into(), thread: None, reply_to: None };
+        assert_eq!(
+            webhook_reply("cb:99", &address),
+            json!({ "method": "answerCallbackQuery", "callback_query_id": "99" })
+        );
     }
 }

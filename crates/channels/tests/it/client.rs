@@ -66,7 +66,7 @@ fn address() -> Address {
 /// What `send_message` makes of one answer.
 async fn send(status: u16, body: Value) -> Result<i64, SendError> {
     let server = Server::start(&[(status, body)]).await;
-    server.client.send_message(TOKEN, &address(), "<b>hi</b>").await
+    server.client.send_message(TOKEN, &address(), "<b>hi</b>", &[]).await
 }
 
 fn refusal(code: u16, description: &str) -> (u16, Value) {
@@ -81,7 +81,7 @@ async fn send_refused(code: u16, description: &str) -> SendError {
 #[tokio::test]
 async fn a_message_is_sent_to_its_topic_as_a_reply() {
     let server = Server::start(&[(200, json!({ "ok": true, "result": { "message_id": 9, "text": "hi" } }))]).await;
-    assert_eq!(server.client.send_message(TOKEN, &address(), "<b>hi</b>").await, Ok(9));
+    assert_eq!(server.client.send_message(TOKEN, &address(), "<b>hi</b>", &[]).await, Ok(9));
     insta::assert_json_snapshot!(server.calls(), @r#"
     [
       [
@@ -105,7 +105,7 @@ async fn a_message_is_sent_to_its_topic_as_a_reply() {
 async fn plain_text_has_no_parse_mode() {
     let server = Server::start(&[(200, json!({ "ok": true, "result": { "message_id": 9 } }))]).await;
     let direct = Address { kind: ChatKind::Direct, chat: "5".into(), thread: None, reply_to: None };
-    assert_eq!(server.client.send_message_plain(TOKEN, &direct, "<hi>").await, Ok(9));
+    assert_eq!(server.client.send_message_plain(TOKEN, &direct, "<hi>", &[]).await, Ok(9));
     insta::assert_json_snapshot!(server.calls()[0].1, @r#"
     {
       "chat_id": 5,
@@ -134,7 +134,8 @@ async fn a_bot_is_looked_up_and_its_webhook_set_and_ended() {
         {
           "allowed_updates": [
             "message",
-            "edited_message"
+            "edited_message",
+            "callback_query"
           ],
           "drop_pending_updates": false,
           "max_connections": 40,
@@ -204,12 +205,12 @@ async fn a_group_that_became_a_supergroup_is_followed_once() {
         answer
     };
     let server = Server::start(&[moved(-1001), (200, json!({ "ok": true, "result": { "message_id": 1 } }))]).await;
-    assert_eq!(server.client.send_message(TOKEN, &address(), "hi").await, Ok(1));
+    assert_eq!(server.client.send_message(TOKEN, &address(), "hi", &[]).await, Ok(1));
     let chats: Vec<Value> = server.calls().into_iter().map(|(_, params)| params["chat_id"].clone()).collect();
     assert_eq!(chats, [json!(-100), json!(-1001)]);
 
     let server = Server::start(&[moved(-1001), moved(-1002)]).await;
-    let error = server.client.send_message(TOKEN, &address(), "hi").await.unwrap_err();
+    let error = server.client.send_message(TOKEN, &address(), "hi", &[]).await.unwrap_err();
     assert_eq!(error, SendError::Unreachable("the group moved to the chat -1002".into()));
     assert_eq!(server.calls().len(), 2);
 }

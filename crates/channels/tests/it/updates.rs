@@ -1,13 +1,14 @@
 use channels::Received;
 use channels::telegram::{Update, parse_update};
-use domain::{AttachmentKind, ChatKind};
+use domain::{AttachmentKind, ChatKind, Timestamp};
 use serde_json::{Value, json};
 
+const NOW: Timestamp = Timestamp::from_secs(1_795_341_700);
 const HANDLE: Option<&str> = Some("tidy_example_bot");
 
 fn sample(name: &str) -> Update {
     let path = format!("{}/../../events/telegram/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    parse_update(&std::fs::read(path).unwrap(), HANDLE).unwrap()
+    parse_update(&std::fs::read(path).unwrap(), HANDLE, NOW).unwrap()
 }
 
 fn sample_message(name: &str) -> Received {
@@ -32,7 +33,7 @@ fn group(fields: Value) -> Update {
     for (key, value) in fields.as_object().unwrap() {
         message[key] = value.clone();
     }
-    parse_update(json!({ "update_id": 1, "message": message }).to_string().as_bytes(), HANDLE).unwrap()
+    parse_update(json!({ "update_id": 1, "message": message }).to_string().as_bytes(), HANDLE, NOW).unwrap()
 }
 
 #[test]
@@ -220,14 +221,14 @@ fn a_command_is_kept_as_it_was_written() {
 
 #[test]
 fn what_is_not_answered_says_why() {
-    let parse = |update: Value| parse_update(update.to_string().as_bytes(), HANDLE).unwrap();
+    let parse = |update: Value| parse_update(update.to_string().as_bytes(), HANDLE, NOW).unwrap();
     let bot = json!({ "id": 9, "first_name": "Other", "is_bot": true });
     let updates = [
         sample("edited"),
         sample("unknown-kind"),
         parse(json!({ "update_id": 1 })),
         parse(json!({ "update_id": 1, "channel_post": {} })),
-        parse(json!({ "update_id": 1, "callback_query": {} })),
+        parse(json!({ "update_id": 1, "callback_query": { "id": "1", "from": bot } })),
         parse(json!({ "update_id": 1, "my_chat_member": {} })),
         group(json!({ "new_chat_members": [bot] })),
         group(json!({ "dice": { "emoji": "🎲", "value": 3 } })),
@@ -249,7 +250,7 @@ fn what_is_not_answered_says_why() {
     this kind of update is not answered
     this kind of update is not answered
     channel posts are not answered
-    buttons are not answered
+    a button without a command is not answered
     changes of membership are not answered
     service messages and kinds without text or file are not answered
     service messages and kinds without text or file are not answered
@@ -271,7 +272,8 @@ fn a_body_that_is_no_update_is_refused_without_repeating_it() {
         b"my secret",
         b"{\"update_id\": 1, \"message\": {\"text\": \"\xff\"}}",
     ];
-    let errors: Vec<String> = bodies.iter().map(|body| parse_update(body, HANDLE).unwrap_err().to_string()).collect();
+    let errors: Vec<String> =
+        bodies.iter().map(|body| parse_update(body, HANDLE, NOW).unwrap_err().to_string()).collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
     the body is not a Telegram update: the JSON ends too early at line 1, column 0
     the body is not a Telegram update: the JSON ends too early at line 1, column 47
@@ -286,4 +288,26 @@ fn a_body_that_is_no_update_is_refused_without_repeating_it() {
 fn a_time_that_no_clock_shows_is_no_panic() {
     assert_eq!(message(group(json!({ "text": "hi", "date": -1 }))).sent_at.as_millis(), 0);
     assert_eq!(message(group(json!({ "text": "hi", "date": i64::MAX }))).sent_at.as_millis(), u64::MAX);
+}
+
+#[test]
+fn a_press_is_a_message_that_says_the_buttons_command() {
+    let press = |data: Value, chat: &str| {
+        let query = json!({
+            "id": "77",
+            "from": { "id": 5, "is_bot": false, "first_name": "Ada" },
+            "message": { "message_id": 3, "message_thread_id": 9, "is_topic_message": true, "date": 0,
+                         "chat": { "id": -100, "type": chat } },
+            "data": data,
+        });
+        let update = json!({ "update_id": 1, "callback_query": query }).to_string();
+        parse_update(update.as_bytes(), HANDLE, NOW).unwrap()
+    };
+    let pressed = message(press(json!("/approve K7Q2 once"), "supergroup"));
+    assert_eq!((pressed.channel_message_id.as_str(), pressed.text.as_str()), ("cb:77", "/approve K7Q2 once"));
+    assert_eq!((pressed.address.chat.as_str(), pressed.address.thread.as_deref()), ("-100", Some("9")));
+    assert!(pressed.mentioned && pressed.sent_at == NOW && pressed.sender.id == "5");
+    for (data, chat) in [(json!("hello"), "group"), (Value::Null, "group"), (json!("/stop"), "channel")] {
+        assert!(matches!(press(data, chat), Update::Ignored(_)));
+    }
 }

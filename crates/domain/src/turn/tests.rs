@@ -58,6 +58,7 @@ fn bot() -> Bot {
         budget: Default::default(),
         turn_budget: None,
         abilities: Default::default(),
+        streaming: Default::default(),
         created_at: at(0),
         updated_at: at(0),
         version: 1,

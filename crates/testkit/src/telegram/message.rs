@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{Sent, html};
+use super::{Sent, SentFile, html};
 
 /// The longest message, in UTF-16 units after its markup is taken out.
 const MAX_TEXT: usize = 4096;
@@ -19,7 +19,7 @@ pub(super) fn chat_id(params: &Value) -> Result<String, String> {
     }
 }
 
-/// Checks `sendMessage`. The error is the description that Telegram gives.
+/// Checks `sendMessage`, and what `editMessageText` has in common with it. The error is the description that Telegram gives.
 pub(super) fn check(token: &str, params: &Value) -> Result<Sent, String> {
     let chat = chat_id(params)?;
     let text = params["text"].as_str().ok_or("message text is empty")?;
@@ -41,14 +41,58 @@ pub(super) fn check(token: &str, params: &Value) -> Result<Sent, String> {
         return Err("message is too long".to_owned());
     }
     Ok(Sent {
+        id: 0,
         token: token.to_owned(),
         chat,
         thread: thread(params)?,
         text_html: text.to_owned(),
         is_html,
         reply_to: reply_to(params)?,
+        buttons: buttons(params)?,
+        file: None,
+        before: vec![],
         at: Instant::now(),
     })
+}
+
+/// Checks `sendPhoto`, `sendDocument` and `sendVoice`.
+pub(super) fn check_file(token: &str, method: &str, params: &Value, file: Option<SentFile>) -> Result<Sent, String> {
+    let file = file.filter(|file| format!("send{}", file.field).eq_ignore_ascii_case(method));
+    let file = file.ok_or_else(|| format!("there is no {} in the request", &method[4..].to_lowercase()))?;
+    if file.bytes.is_empty() {
+        return Err("file must be non-empty".to_owned());
+    }
+    let is_picture = [&b"\x89PNG"[..], b"\xff\xd8\xff", b"RIFF"].iter().any(|magic| file.bytes.starts_with(magic));
+    if method == "sendPhoto" && (!is_picture || file.bytes.len() > 10 << 20) {
+        return Err("IMAGE_PROCESS_FAILED".to_owned());
+    }
+    Ok(Sent {
+        id: 0,
+        token: token.to_owned(),
+        chat: chat_id(params)?,
+        thread: thread(params)?,
+        text_html: params["caption"].as_str().unwrap_or_default().to_owned(),
+        is_html: params["parse_mode"] == "HTML",
+        reply_to: reply_to(params)?,
+        buttons: buttons(params)?,
+        file: Some(file),
+        before: vec![],
+        at: Instant::now(),
+    })
+}
+
+/// <https://core.telegram.org/bots/api#inlinekeyboardmarkup>
+fn buttons(params: &Value) -> Result<Vec<(String, String)>, String> {
+    let Some(markup) = params.get("reply_markup") else { return Ok(vec![]) };
+    let rows = markup["inline_keyboard"].as_array().ok_or("can't parse inline keyboard markup")?;
+    let mut buttons = Vec::new();
+    for button in rows.iter().flat_map(|row| row.as_array().into_iter().flatten()) {
+        let (label, data) = (button["text"].as_str(), button["callback_data"].as_str());
+        let label = label.filter(|label| !label.is_empty()).ok_or("can't parse inline keyboard button")?;
+        let data = data.filter(|data| (1..=64).contains(&data.len())).ok_or("BUTTON_DATA_INVALID")?;
+        buttons.push((label.to_owned(), data.to_owned()));
+    }
+    Ok(buttons)
 }
 
 /// Checks `sendChatAction`.

@@ -52,6 +52,7 @@ fn outbound(n: u32) -> Outbound {
     Outbound {
         media: vec![],
         buttons: vec![],
+        draft: None,
         parent: None,
         id: OutboundId::reply(TurnId::from_parts(at(0), n.into()), 0),
         account: account(),

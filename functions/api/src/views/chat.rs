@@ -39,6 +39,16 @@ pub struct ChatPage {
     pub next: u64,
     /// A turn has begun and has not ended. A message that was just queued does not show yet.
     pub busy: bool,
+    /// The answer that is being written, as far as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<DraftView>,
+}
+
+/// An answer that is being written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftView {
+    /// Its text so far. It may be taken back when a model is asked again.
+    pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
