@@ -27,11 +27,13 @@
 //! `{bot}` is a bot's id or its name. Everything under `/v1` needs `Authorization: Bearer lt_…`, and
 //! reaches the state of that key's account and no other. Every error is a [`views::ProblemView`].
 
+mod abilities;
 mod account;
 mod auth;
 mod bots;
 mod budgets;
 mod chat;
+mod credentials;
 mod dead_letters;
 mod entries;
 mod extract;

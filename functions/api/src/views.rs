@@ -2,6 +2,7 @@
 //!
 //! Points in time are milliseconds since the Unix epoch. Secrets go in and never come out.
 
+mod abilities;
 mod bots;
 mod chat;
 
@@ -12,6 +13,10 @@ use domain::{
 use serde::{Deserialize, Deserializer, Serialize};
 use store::DeadLetterStatus;
 
+pub use abilities::{
+    AbilitiesPatch, AbilitiesView, McpServerPatch, McpServerView, SearchPatch, SearchView, ToolsPatch,
+    TranscriptionPatch, TranscriptionView,
+};
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
 pub use chat::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView};
 
