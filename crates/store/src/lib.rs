@@ -32,7 +32,7 @@ pub use dead_letters::{DEAD_LETTER_TTL, DeadLetter, DeadLetterStatus};
 pub use error::StoreError;
 pub use links::{Pairing, Route};
 pub use notices::{NOTICE_TTL, Notice};
-pub use objects::{Object, Precondition as ObjectPrecondition};
+pub use objects::{Object, ObjectInfo, Precondition as ObjectPrecondition};
 pub use outbox::{Delivery, DeliveryStatus, OUTBOX_TTL, OVERDUE_AFTER};
 pub use secrets::{BotSecret, Keyring, SecretContext};
 pub use segments::SEGMENT;

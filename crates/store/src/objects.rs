@@ -14,6 +14,17 @@ pub struct Object {
     pub tag: String,
 }
 
+/// An object of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key without the prefix that was listed.
+    pub name: String,
+    /// Tells its content from others.
+    pub tag: String,
+    /// In bytes.
+    pub size: u64,
+}
+
 /// What must be true of an object for it to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition<'a> {
@@ -74,8 +85,20 @@ impl Store {
         Ok(())
     }
 
-    /// The keys of all objects below a prefix, without it, and the tags of their contents, by key.
-    pub(crate) async fn objects_list(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+    /// Deletes an object; with a tag only if it still has that, else `Conflict`.
+    pub(crate) async fn object_delete(&self, key: String, tag: Option<&str>) -> Result<(), StoreError> {
+        let request = self.s3.delete_object().bucket(&self.bucket).key(key);
+        match request.set_if_match(tag.map(str::to_owned)).send().await {
+            Ok(_) => Ok(()),
+            Err(e) if e.raw_response().is_some_and(|r| matches!(r.status().as_u16(), 404 | 409 | 412)) => {
+                Err(StoreError::Conflict("the file was changed meanwhile"))
+            }
+            Err(e) => Err(unavailable("delete an object", &e)),
+        }
+    }
+
+    /// All objects below a prefix, by name.
+    pub(crate) async fn objects_list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
         let mut objects = Vec::new();
         let mut token = None;
         loop {
@@ -84,7 +107,11 @@ impl Store {
             let output = output.map_err(|e| unavailable("list objects", &e))?;
             for object in output.contents() {
                 let name = object.key().and_then(|key| key.strip_prefix(prefix)).unwrap_or_default();
-                objects.push((name.to_owned(), object.e_tag().unwrap_or_default().to_owned()));
+                objects.push(ObjectInfo {
+                    name: name.to_owned(),
+                    tag: object.e_tag().unwrap_or_default().to_owned(),
+                    size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                });
             }
             token = output.next_continuation_token;
             if token.is_none() {
@@ -95,9 +122,8 @@ impl Store {
 
     /// Deletes all objects below a prefix.
     pub(crate) async fn objects_delete(&self, prefix: &str) -> Result<(), StoreError> {
-        for (name, _) in self.objects_list(prefix).await? {
-            let request = self.s3.delete_object().bucket(&self.bucket).key(format!("{prefix}{name}"));
-            request.send().await.map_err(|e| unavailable("delete an object", &e))?;
+        for object in self.objects_list(prefix).await? {
+            self.object_delete(format!("{prefix}{}", object.name), None).await?;
         }
         Ok(())
     }

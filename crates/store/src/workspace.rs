@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::BotId;
 
 use crate::error::StoreError;
-use crate::objects::{Object, Precondition};
+use crate::objects::{Object, ObjectInfo, Precondition};
 use crate::{AccountStore, keys};
 
 impl AccountStore<'_> {
@@ -35,8 +35,13 @@ impl AccountStore<'_> {
         self.store.object_write(key, "application/octet-stream", bytes, condition).await
     }
 
-    /// The names of the workspace's files and the tags of their contents, by name.
-    pub async fn workspace_list(&self, bot: BotId) -> Result<Vec<(String, String)>, StoreError> {
+    /// Deletes a workspace file; with a tag only if it still has that, else `Conflict`. Earlier versions stay in the bucket.
+    pub async fn workspace_remove(&self, bot: BotId, name: &str, tag: Option<&str>) -> Result<(), StoreError> {
+        self.store.object_delete(format!("{}{name}", keys::workspace_prefix(self.id, bot)), tag).await
+    }
+
+    /// The workspace's files, by name.
+    pub async fn workspace_list(&self, bot: BotId) -> Result<Vec<ObjectInfo>, StoreError> {
         self.store.objects_list(&keys::workspace_prefix(self.id, bot)).await
     }
 

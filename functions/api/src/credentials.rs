@@ -80,7 +80,7 @@ pub(crate) async fn changed(
     }
 }
 
-pub(crate) async fn seal(
+async fn seal(
     environment: &Environment,
     bot: &Bot,
     name: BotSecret<'_>,

@@ -18,7 +18,7 @@ pub use abilities::{
     TranscriptionPatch, TranscriptionView,
 };
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
-pub use chat::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView};
+pub use chat::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView, TurnView, TurnsPage};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,14 +177,22 @@ pub struct PairingApproved {
     pub sender: Sender,
     /// Whether a greeting is on its way to them.
     pub greeted: bool,
+    /// Whether they own the bot on this link, and approve what its tools ask for: the first who is let in on a link
+    /// without owners does.
+    #[serde(default)]
+    pub owner: bool,
 }
 
 /// One line of `GET /v1/bots/{bot}/files`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileView {
+    /// A path such as `SOUL.md` or `skills/weather/SKILL.md`.
     pub name: String,
     /// Changes when the file's text does.
     pub tag: String,
+    /// In bytes.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// A task that failed for good.

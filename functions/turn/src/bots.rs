@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent::{BotView, Secret, Secrets, Workspace, WorkspaceFile};
 use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
 use runtime::Environment;
-use store::{BotSecret, SecretContext, StoreError};
+use store::{BotSecret, ObjectInfo, SecretContext, StoreError};
 use tokio::time::Instant;
 
 /// For how long a bot's record is trusted without reading it again: a change takes effect within this time.
@@ -115,7 +115,7 @@ async fn load(environment: &Environment, bot: Bot, account_budget: Budget) -> Re
 async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, Option<Secret>, Secrets), StoreError> {
     let account = environment.store.account(bot.account);
     let mut files = Vec::new();
-    for (name, _) in account.workspace_list(bot.id).await? {
+    for ObjectInfo { name, .. } in account.workspace_list(bot.id).await? {
         if !agent::PROMPT_FILES.contains(&name.as_str()) {
             continue;
         }
