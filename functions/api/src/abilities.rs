@@ -92,17 +92,25 @@ fn tools(before: ToolPolicy, patch: ToolsPatch) -> Result<ToolPolicy, Problem> {
 
 fn tool_names(field: &str, patterns: Vec<String>) -> Result<Vec<String>, Problem> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-    list(field, patterns, |pattern| pattern.strip_suffix('*').unwrap_or(pattern).chars().all(is_letter), || {
-        "a tool's name has letters, digits, `_`, `-`, `.` or `:`, and a `*` only at its end; write web_fetch, web_* or \
+    list(
+        field,
+        patterns,
+        |pattern| pattern.strip_suffix('*').unwrap_or(pattern).chars().all(is_letter),
+        || {
+            "a tool's name has letters, digits, `_`, `-`, `.` or `:`, and a `*` only at its end; write web_fetch, web_* or \
          group:web"
-    })
+        },
+    )
 }
 
 fn checked_skills(names: Vec<String>) -> Result<Vec<String>, Problem> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    list("abilities.skills", names, |name| name.chars().all(is_letter), || {
-        "a skill's name has letters, digits, `_`, `-` or `.`; write it as its SKILL.md does"
-    })
+    list(
+        "abilities.skills",
+        names,
+        |name| name.chars().all(is_letter),
+        || "a skill's name has letters, digits, `_`, `-` or `.`; write it as its SKILL.md does",
+    )
 }
 
 /// Checks and trims each name of a list; a name that is there twice counts once.
@@ -228,8 +236,7 @@ async fn search(
     if provider == SearchProvider::Searxng && base_url.is_none() {
         return Err(Problem::unprocessable(format!("{field}: searxng has no server of its own; give yours.")));
     }
-    let goes_to_same =
-        before.as_ref().is_some_and(|before| before.provider == provider && before.base_url == base_url);
+    let goes_to_same = before.as_ref().is_some_and(|before| before.provider == provider && before.base_url == base_url);
     let stored = before.and_then(|before| before.api_key);
     let field = "abilities.search.api_key";
     let api_key =

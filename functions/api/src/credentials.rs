@@ -80,12 +80,7 @@ pub(crate) async fn changed(
     }
 }
 
-async fn seal(
-    environment: &Environment,
-    bot: &Bot,
-    name: BotSecret<'_>,
-    text: &str,
-) -> Result<Sealed, Problem> {
+async fn seal(environment: &Environment, bot: &Bot, name: BotSecret<'_>, text: &str) -> Result<Sealed, Problem> {
     let context = SecretContext::Bot { account: bot.account, bot: bot.id, name };
     Ok(environment.store.keyring().seal(context, text).await?)
 }

@@ -140,9 +140,8 @@ fn tag(file: &Object) -> Option<[(HeaderName, HeaderValue); 1]> {
 /// A path that is one object below the bot's workspace, and leads nowhere out of it.
 fn checked(path: &str) -> Result<&str, Problem> {
     let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
-    let fits = path.len() <= MAX_PATH
-        && path.split('/').all(is_segment)
-        && !path.chars().any(|c| c.is_control() || c == '\\');
+    let fits =
+        path.len() <= MAX_PATH && path.split('/').all(is_segment) && !path.chars().any(|c| c.is_control() || c == '\\');
     if fits {
         return Ok(path);
     }

@@ -164,9 +164,9 @@ async fn keep_keys(
             None => match stored.iter().find(|key| key.slot == slot && key.place == place) {
                 Some(same) => Some(same.sealed.clone()),
                 None => match stored.iter().find(|key| key.place == place) {
-                    Some(moved) => {
-                        Some(slot.seal(environment, bot, &moved.slot.open(environment, bot, moved.sealed).await?).await?)
-                    }
+                    Some(moved) => Some(
+                        slot.seal(environment, bot, &moved.slot.open(environment, bot, moved.sealed).await?).await?,
+                    ),
                     None if stored.iter().any(|key| key.slot == slot) => {
                         return Err(credentials::given_for_another(&field));
                     }
@@ -327,7 +327,11 @@ mod tests {
             ..FallbackModel::default()
         };
         let settings = |fallbacks| ModelSettings { model: Some("a/x".into()), fallbacks, ..ModelSettings::default() };
-        let one = settings(vec![fallback("a/y", None), fallback("b/z", Some("https://b")), fallback("b/y", Some("https://b"))]);
+        let one = settings(vec![
+            fallback("a/y", None),
+            fallback("b/z", Some("https://b")),
+            fallback("b/y", Some("https://b")),
+        ]);
         let places = [("a", Destination::Provider("a")), ("b", Destination::BaseUrl("https://b"))];
         assert_eq!(Destination::all(&one).unwrap(), places);
         assert!(Destination::all(&settings(vec![fallback("a/y", Some("https://b"))])).is_err());

@@ -18,7 +18,9 @@ pub use abilities::{
     TranscriptionPatch, TranscriptionView,
 };
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
-pub use chat::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView, TurnView, TurnsPage};
+pub use chat::{
+    ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView, SessionPage, SessionView, ToolCallView, TurnView, TurnsPage,
+};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use domain::account::{FallbackModel, ModelApi};
 use domain::queueing::DropPolicy;
-use domain::{BotId, BotStatus, Budget, Price, QueueMode, QueueSettings, ResetSettings, SessionScope, Thinking, Timestamp};
+use domain::{
+    BotId, BotStatus, Budget, Price, QueueMode, QueueSettings, ResetSettings, SessionScope, Thinking, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use super::abilities::{AbilitiesPatch, AbilitiesView};
