@@ -1,6 +1,7 @@
 //! A bot as `lowtide bots show` tells of it, in words.
 
 use api::views::{BotView, ModelView};
+use domain::account::FallbackModel;
 use domain::budget::dollars;
 use domain::queueing::DropPolicy;
 use domain::reset::{ResetMode, ResetPolicy};
@@ -8,6 +9,8 @@ use domain::{BotStatus, Price, QueueMode, QueueSettings, ResetSettings};
 use runtime::Clock;
 
 use crate::Output;
+use crate::abilities;
+use crate::bot_models::provider;
 use crate::money::{budget, per_million};
 use crate::table::{ago, fields};
 
@@ -24,6 +27,9 @@ pub(crate) fn card(output: Output, bot: &BotView) -> String {
         lines.push(("api key", key.to_owned()));
     }
     lines.extend(bot.model.base_url.clone().map(|url| ("base url", url)));
+    lines.extend(bot.model.api.map(|api| ("protocol", as_word(&api))));
+    lines.extend(bot.model.thinking.map(|thinking| ("thinking", as_word(&thinking))));
+    lines.extend(bot.model.fallbacks.iter().map(|other| ("fallback", fallback(&bot.model, other))));
     lines.extend(bot.model.price.map(|given| ("price", price(given))));
     lines.extend(bot.model.context_window.map(|tokens| ("reads", format!("{tokens} tokens at most"))));
     lines.extend([
@@ -35,6 +41,7 @@ pub(crate) fn card(output: Output, bot: &BotView) -> String {
         ("budget", budget(bot.budget.unwrap_or_default())),
     ]);
     lines.extend(bot.turn_budget.map(|micros| ("turn budget", format!("{} a turn", dollars(micros)))));
+    lines.extend(abilities::card_lines(&bot.abilities));
     lines.push(("made", ago(bot.created_at, Clock::system().now())));
     fields(output.style, &lines)
 }
@@ -48,6 +55,16 @@ pub(crate) fn status(status: BotStatus) -> &'static str {
 
 pub(crate) fn model(model: &ModelView) -> String {
     model.model.clone().unwrap_or_else(|| "built-in demo".to_owned())
+}
+
+fn fallback(model: &ModelView, other: &FallbackModel) -> String {
+    let mut text = other.model.clone();
+    text.extend(other.base_url.iter().map(|url| format!(" at {url}")));
+    let name = provider(&other.model);
+    let is_own = model.model.as_deref().is_some_and(|own| provider(own) == name);
+    let has_key = if is_own { model.has_api_key } else { model.keys.iter().any(|known| known == name) };
+    text.push_str(if has_key { ", with a key" } else { ", without a key" });
+    text
 }
 
 fn price(price: Price) -> String {
@@ -99,7 +116,7 @@ fn policy(policy: ResetPolicy) -> String {
 }
 
 /// A value as the API writes it.
-fn as_word(value: &impl serde::Serialize) -> String {
+pub(crate) fn as_word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),

@@ -1,22 +1,18 @@
 //! `lowtide bots`: made, listed, changed, paused, deleted.
 
-use std::io::{self, IsTerminal};
-use std::path::PathBuf;
-
 use api::views::{BotCreate, BotPatch, BotView, ModelPatch};
 use clap::{Args, Subcommand};
 use domain::SessionScope;
 
+use crate::abilities::{self, McpArgs, SearchArgs, SkillsArgs, ToolsArgs, TranscriptionArgs};
 use crate::bot_card::{card, model, status};
+use crate::bot_models::{ModelAccess, ModelArgs, change_model, model_of};
 use crate::bot_settings::{PriceArgs, SettingsArgs};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::table::table;
-use crate::terminal::{SecretSource, ask_secret, confirm, secret};
+use crate::terminal::confirm;
 use crate::{Output, word};
-
-/// What stands for the model that needs no key.
-const DEMO: &str = "demo";
 
 #[derive(Subcommand)]
 pub(crate) enum BotsCommand {
@@ -29,6 +25,16 @@ pub(crate) enum BotsCommand {
     Show { bot: String },
     /// Change which model a bot uses
     Model(ModelArgs),
+    /// Show or change which tools a bot may use, and which of them ask you first
+    Tools(ToolsArgs),
+    /// Give a bot tools of servers that speak the Model Context Protocol
+    Mcp(McpArgs),
+    /// Let a bot search the web
+    Search(SearchArgs),
+    /// Have voice notes to a bot written down
+    Transcription(TranscriptionArgs),
+    /// Show or change which skills a bot may use
+    Skills(SkillsArgs),
     /// Change how a bot's messages wait, when its sessions begin anew, and what it may spend
     Change(ChangeArgs),
     /// Give a bot another name
@@ -81,48 +87,6 @@ pub(crate) struct ChangeArgs {
     settings: SettingsArgs,
 }
 
-#[derive(Args)]
-pub(crate) struct ModelArgs {
-    bot: String,
-    /// `provider/model`, such as openai/gpt-5.1, or `demo`
-    model: String,
-    #[command(flatten)]
-    access: ModelAccess,
-    /// Forget the stored key
-    #[arg(long, conflicts_with_all = ["api_key_env", "api_key_file"])]
-    no_key: bool,
-    #[command(flatten)]
-    price: PriceArgs,
-}
-
-/// How to reach a model. A key is never an argument: arguments show in the list of processes.
-#[derive(Args, Default)]
-struct ModelAccess {
-    /// An OpenAI-compatible API of your own, up to and including /v1
-    #[arg(long, value_name = "URL")]
-    base_url: Option<String>,
-    /// Environment variable that holds the provider's key
-    #[arg(long, value_name = "VAR", conflicts_with = "api_key_file")]
-    api_key_env: Option<String>,
-    /// File that holds the provider's key; `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    api_key_file: Option<PathBuf>,
-}
-
-impl ModelAccess {
-    fn api_key(&self) -> anyhow::Result<Option<String>> {
-        match (&self.api_key_env, &self.api_key_file) {
-            (Some(name), _) => secret(SecretSource::Env(name)).map(Some),
-            (None, Some(path)) => secret(SecretSource::File(path)).map(Some),
-            (None, None) => Ok(None),
-        }
-    }
-
-    fn is_given(&self) -> bool {
-        self.base_url.is_some() || self.api_key_env.is_some() || self.api_key_file.is_some()
-    }
-}
-
 /// Runs `lowtide bots`.
 pub(crate) async fn run(client: &Client, output: Output, command: BotsCommand) -> anyhow::Result<()> {
     match command {
@@ -133,6 +97,11 @@ pub(crate) async fn run(client: &Client, output: Output, command: BotsCommand) -
             output.show(&bot, || card(output, &bot))
         }
         BotsCommand::Model(args) => change_model(client, output, args).await,
+        BotsCommand::Tools(args) => abilities::tools(client, output, args).await,
+        BotsCommand::Mcp(args) => abilities::mcp(client, output, args).await,
+        BotsCommand::Search(args) => abilities::search(client, output, args).await,
+        BotsCommand::Transcription(args) => abilities::transcription(client, output, args).await,
+        BotsCommand::Skills(args) => abilities::skills(client, output, args).await,
         BotsCommand::Change(args) => change(client, output, args).await,
         BotsCommand::Rename { bot, name } => {
             let before = client.bot_get(&bot).await?;
@@ -201,21 +170,9 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> anyhow::Re
     if args.model.is_none() && (args.access.is_given() || args.price.is_given()) {
         return Err(Failure::usage("A key, an address or a price belongs to a model: give --model, too.").into());
     }
-    let model = match args.model.as_deref() {
-        None | Some(DEMO) => None,
-        Some(model) => {
-            let key = match args.access.api_key()? {
-                None if args.access.base_url.is_none() => ask_key(model, output)?,
-                key => key,
-            };
-            Some(ModelPatch {
-                model: Some(Some(model.to_owned())),
-                base_url: args.access.base_url.map(Some),
-                api_key: key.map(Some),
-                price: args.price.price(),
-                context_window: args.price.context_window(),
-            })
-        }
+    let model = match &args.model {
+        None => None,
+        Some(model) => model_of(model, &args.access, &args.price, output)?,
     };
     let settings = args.settings.changes(None)?;
     let request = BotCreate {
@@ -227,6 +184,7 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> anyhow::Re
         resets: settings.resets,
         budget: settings.budget.flatten(),
         turn_budget: settings.turn_budget.flatten(),
+        abilities: None,
     };
     let bot = client.bot_create(&request).await?;
     output.show(&bot, || format!("{}\n\nTalk to it: lowtide chat {}", card(output, &bot), quoted(&bot.name)))
@@ -246,47 +204,6 @@ async fn change(client: &Client, output: Output, args: ChangeArgs) -> anyhow::Re
     }
     let bot = client.bot_change(before.id, &patch).await?;
     output.show(&bot, || card(output, &bot))
-}
-
-async fn change_model(client: &Client, output: Output, args: ModelArgs) -> anyhow::Result<()> {
-    let before = client.bot_get(&args.bot).await?;
-    let patch = if args.model == DEMO {
-        if args.access.is_given() || args.price.is_given() {
-            let message = "The demo needs no key, no address and no price. Leave them out, or name a model.";
-            return Err(Failure::usage(message).into());
-        }
-        ModelPatch { model: Some(None), base_url: Some(None), api_key: Some(None), ..ModelPatch::default() }
-    } else {
-        let key = match args.access.api_key()? {
-            Some(key) => Some(Some(key)),
-            None if args.no_key => Some(None),
-            None if before.model.has_api_key || args.access.base_url.is_some() => None,
-            None => ask_key(&args.model, output)?.map(Some),
-        };
-        ModelPatch {
-            model: Some(Some(args.model)),
-            base_url: args.access.base_url.map(Some),
-            api_key: key,
-            price: args.price.price(),
-            context_window: args.price.context_window(),
-        }
-    };
-    let bot = client.bot_change(before.id, &BotPatch { model: Some(patch), ..BotPatch::default() }).await?;
-    output.show(&bot, || {
-        let mut text = format!("{} now uses {}.", bot.name, model(&bot.model));
-        if bot.model.model.is_some() && !bot.model.has_api_key {
-            text.push_str(" It has no API key; if the provider wants one, give --api-key-env.");
-        }
-        text
-    })
-}
-
-/// Asks for a provider's key, if somebody is there to answer.
-fn ask_key(model: &str, output: Output) -> anyhow::Result<Option<String>> {
-    if output.json || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Ok(None);
-    }
-    ask_secret(&format!("API key for {model} (Enter for none): "))
 }
 
 /// What ends a pause.

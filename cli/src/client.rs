@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use api::views::{
     AccountPatch, AccountView, ApprovalDecision, ApprovalView, BotCreate, BotPatch, BotView, ChatAccepted, ChatPage,
-    ChatSend, DeadLetterView, FileView, Items, LinkCreate, LinkView, NoticeView, PairingApprove, PairingApproved,
-    PairingView, ProblemView, UsageView,
+    ChatSend, DeadLetterView, FileView, Items, LinkCreate, LinkPatch, LinkView, NoticeView, PairingApprove,
+    PairingApproved, PairingView, ProblemView, SessionPage, SessionView, TurnsPage, UsageView,
 };
 use domain::{BotId, LinkId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -145,15 +145,42 @@ impl Client {
         self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "files"])).await
     }
 
-    pub(crate) async fn file_get(&self, bot: BotId, name: &str) -> Answer<String> {
-        let request = self.request(Method::GET, &["v1", "bots", &bot.to_string(), "files", name]);
+    pub(crate) async fn file_get(&self, bot: BotId, path: &str) -> Answer<String> {
+        let request = self.file(Method::GET, bot, path);
         let response = self.checked(self.send(request).await?).await?;
         response.text().await.map_err(|error| self.lost(&error))
     }
 
-    pub(crate) async fn file_put(&self, bot: BotId, name: &str, text: String) -> Answer<()> {
-        let request = self.request(Method::PUT, &["v1", "bots", &bot.to_string(), "files", name]);
+    pub(crate) async fn file_put(&self, bot: BotId, path: &str, text: String) -> Answer<()> {
+        let request = self.file(Method::PUT, bot, path);
         self.done(request.header(header::CONTENT_TYPE, "text/markdown; charset=utf-8").body(text)).await
+    }
+
+    pub(crate) async fn file_delete(&self, bot: BotId, path: &str) -> Answer<()> {
+        self.done(self.file(Method::DELETE, bot, path)).await
+    }
+
+    fn file(&self, method: Method, bot: BotId, path: &str) -> RequestBuilder {
+        let bot = bot.to_string();
+        let segments: Vec<&str> = ["v1", "bots", &bot, "files"].into_iter().chain(path.split('/')).collect();
+        self.request(method, &segments)
+    }
+
+    pub(crate) async fn session_list(&self, bot: BotId) -> Answer<Items<SessionView>> {
+        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "sessions"])).await
+    }
+
+    pub(crate) async fn session_get(&self, bot: BotId, session: &str) -> Answer<SessionPage> {
+        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "sessions", session])).await
+    }
+
+    /// The newest turns.
+    pub(crate) async fn session_turns(&self, bot: BotId, session: &str, limit: Option<u32>) -> Answer<TurnsPage> {
+        let mut url = self.url(&["v1", "bots", &bot.to_string(), "sessions", session, "turns"]);
+        if let Some(limit) = limit {
+            url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        }
+        self.json(self.http.get(url).bearer_auth(&self.target.key)).await
     }
 
     pub(crate) async fn link_list(&self, bot: BotId) -> Answer<Items<LinkView>> {
@@ -162,6 +189,10 @@ impl Client {
 
     pub(crate) async fn link_create(&self, bot: BotId, link: &LinkCreate) -> Answer<LinkView> {
         self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "links"]).json(link)).await
+    }
+
+    pub(crate) async fn link_change(&self, bot: BotId, link: LinkId, patch: &LinkPatch) -> Answer<LinkView> {
+        self.json(self.link(Method::PATCH, bot, link, &[]).json(patch)).await
     }
 
     pub(crate) async fn link_pause(&self, bot: BotId, link: LinkId) -> Answer<LinkView> {

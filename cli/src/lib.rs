@@ -2,10 +2,12 @@
 
 pub mod dev;
 
+mod abilities;
 mod account;
 mod answer;
 mod approvals;
 mod bot_card;
+mod bot_models;
 mod bot_settings;
 mod bots;
 mod chat;
@@ -18,6 +20,7 @@ mod links;
 mod money;
 mod progress;
 mod prompt_history;
+mod sessions;
 mod table;
 mod terminal;
 
@@ -36,6 +39,8 @@ Examples:
   lowtide chat tidy --message 'what time is it?'  one question, one answer
   lowtide bots model tidy openai/gpt-5.1          give it a real model; asks for the key
   lowtide bots change tidy --budget 5             let it spend $5.00 a month
+  lowtide bots tools tidy --ask write             ask you before it writes a file
+  lowtide files tidy put skills/weather ./weather give it a skill
   lowtide links add telegram tidy                 put it on Telegram; asks for the token
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Lowtide cannot be reached, 4 no answer in time.";
@@ -69,6 +74,9 @@ enum Command {
     Links(links::LinksCommand),
     /// Read and write the files that say who a bot is and what it knows
     Files(files::FilesArgs),
+    /// See a bot's conversations, and what each turn took
+    #[command(visible_alias = "session")]
+    Sessions(sessions::SessionsArgs),
     /// Show your account, or change what all its bots together may spend
     Account(account::AccountArgs),
     /// See what your bots have spent on models
@@ -117,6 +125,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bots(command) => bots::run(&client, output, command).await,
         Command::Links(command) => links::run(&client, output, command).await,
         Command::Files(args) => files::run(&client, output, args).await,
+        Command::Sessions(args) => sessions::run(&client, output, args).await,
         Command::Account(args) => account::account(&client, output, args).await,
         Command::Usage => account::usage(&client, output).await,
         Command::Notices(args) => account::notices(&client, output, args).await,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use api::views::{BotView, LinkCreate, LinkView, PairingView, WebhookView};
+use api::views::{BotView, LinkCreate, LinkPatch, LinkView, PairingView, WebhookView};
 use clap::{Args, Subcommand};
 use domain::access::{DmPolicy, GroupRule};
 use domain::{AccessPolicy, Channel, LinkStatus, Sender};
@@ -25,6 +25,8 @@ pub(crate) enum LinksCommand {
     /// List a bot's links
     #[command(visible_alias = "ls")]
     List { bot: String },
+    /// Change who may write to a bot there, and who owns it
+    Change(ChangeArgs),
     /// Have a link take no messages until it is resumed
     Pause(Which),
     /// Have a link take messages again; registers its webhook anew if that failed
@@ -68,9 +70,32 @@ pub(crate) struct TelegramArgs {
     /// A person who may write without pairing: a Telegram user id or an @handle; may be repeated
     #[arg(long, value_name = "ID", value_parser = person)]
     allow: Vec<String>,
+    /// Who owns the bot and approves what its tools ask for: a Telegram user id or an @handle; may be repeated. Left out:
+    /// the first who is let in
+    #[arg(long, value_name = "ID", value_parser = owner)]
+    owner: Vec<String>,
     /// A group in which the bot answers when it is mentioned; may be repeated
     #[arg(long, value_name = "CHAT_ID", allow_negative_numbers = true)]
     group: Vec<i64>,
+}
+
+#[derive(Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Who owns the bot and approves what its tools ask for: a user id or an @handle; may be repeated, and replaces the
+    /// owners there are
+    #[arg(long, value_name = "ID", value_parser = owner)]
+    owner: Vec<String>,
+    /// Nobody owns the bot there, until somebody else is let in
+    #[arg(long, conflicts_with = "owner")]
+    no_owners: bool,
+    /// Who may write to the bot: open, pairing, allowlist or disabled
+    #[arg(long, value_name = "POLICY", value_parser = word::<DmPolicy>)]
+    dm_policy: Option<DmPolicy>,
+    /// A person who may write without pairing: a user id or an @handle; may be repeated, and replaces those there are
+    #[arg(long, value_name = "ID", value_parser = person)]
+    allow: Vec<String>,
 }
 
 /// Names one link of a bot.
@@ -91,11 +116,17 @@ fn person(text: &str) -> Result<String, String> {
     }
 }
 
+/// An owner is a certain person.
+fn owner(text: &str) -> Result<String, String> {
+    person(text).and_then(|owner| if owner == "*" { person("") } else { Ok(owner) })
+}
+
 /// Runs `lowtide links`.
 pub(crate) async fn run(client: &Client, output: Output, command: LinksCommand) -> anyhow::Result<()> {
     match command {
         LinksCommand::Add(AddCommand::Telegram(args)) => add_telegram(client, output, args).await,
         LinksCommand::List { bot } => list(client, output, &bot).await,
+        LinksCommand::Change(args) => change(client, output, args).await,
         LinksCommand::Pause(which) => {
             let (bot, link) = find(client, &which).await?;
             let link = client.link_pause(bot.id, link.id).await?;
@@ -123,7 +154,12 @@ pub(crate) async fn run(client: &Client, output: Output, command: LinksCommand) 
             let approved = client.pairing_approve(bot.id, link.id, &code).await?;
             output.show(&approved, || {
                 let greeted = if approved.greeted { ", and is told so" } else { "" };
-                format!("{} may write to {} now{greeted}.", who(&approved.sender), bot.name)
+                let owns = if approved.owner {
+                    format!(" They own {} there, and approve what its tools ask for.", bot.name)
+                } else {
+                    String::new()
+                };
+                format!("{} may write to {} now{greeted}.{owns}", who(&approved.sender), bot.name)
             })
         }
     }
@@ -148,15 +184,41 @@ async fn add_telegram(client: &Client, output: Output, args: TelegramArgs) -> an
     })
 }
 
+async fn change(client: &Client, output: Output, args: ChangeArgs) -> anyhow::Result<()> {
+    let (bot, link) = find(client, &args.which).await?;
+    let mut access = link.access.clone();
+    access.dm_policy = args.dm_policy.unwrap_or(access.dm_policy);
+    if !args.owner.is_empty() || args.no_owners {
+        access.owners = args.owner;
+    }
+    if !args.allow.is_empty() {
+        access.allow_from = args.allow;
+    }
+    if access == link.access {
+        return Err(Failure::usage("Nothing to change. `lowtide links change --help` lists what there is.").into());
+    }
+    let patch = LinkPatch { access: Some(access), ..LinkPatch::default() };
+    let link = client.link_change(bot.id, link.id, &patch).await?;
+    output.show(&link, || format!("{} {}", who_may_write(&bot, &link), who_owns(&link)))
+}
+
+fn who_owns(link: &LinkView) -> String {
+    match link.access.owners.as_slice() {
+        [] => "Nobody owns it there yet: the first who is let in will.".to_owned(),
+        owners => format!("Its owners there: {}.", owners.join(", ")),
+    }
+}
+
 /// The rules that the options ask for; `None` leaves the defaults.
 fn access(args: &TelegramArgs) -> Option<AccessPolicy> {
-    if args.dm_policy.is_none() && args.allow.is_empty() && args.group.is_empty() {
+    if args.dm_policy.is_none() && args.allow.is_empty() && args.owner.is_empty() && args.group.is_empty() {
         return None;
     }
     let groups: BTreeMap<String, GroupRule> =
         args.group.iter().map(|chat| (chat.to_string(), GroupRule::default())).collect();
     Some(AccessPolicy {
         dm_policy: args.dm_policy.unwrap_or_default(),
+        owners: args.owner.clone(),
         allow_from: args.allow.clone(),
         groups,
         ..AccessPolicy::default()
@@ -198,10 +260,17 @@ async fn list(client: &Client, output: Output, bot: &str) -> anyhow::Result<()> 
             return format!("{} is on no channel yet. `lowtide links add telegram {name}` links one.", bot.name);
         }
         let row = |link: &LinkView| {
-            [link.channel.to_string(), shown(link), status(&link.status), policy(link).to_owned(), link.id.to_string()]
+            [
+                link.channel.to_string(),
+                shown(link),
+                status(&link.status),
+                policy(link).to_owned(),
+                link.access.owners.join(", "),
+                link.id.to_string(),
+            ]
         };
         let rows: Vec<_> = links.items.iter().map(row).collect();
-        table(output.style, ["CHANNEL", "HANDLE", "STATUS", "WHO MAY WRITE", "ID"], &rows)
+        table(output.style, ["CHANNEL", "HANDLE", "STATUS", "WHO MAY WRITE", "OWNERS", "ID"], &rows)
     })
 }
 

@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, patch, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,13 +51,19 @@ impl FakeApi {
             .route("/v1/bots", get(bot_list))
             .route("/v1/bots/{bot}", any(bot_one))
             .route("/v1/bots/{bot}/chat", post(chat_send).get(chat_read))
-            .route("/v1/bots/{bot}/links", post(link_create))
+            .route("/v1/bots/{bot}/links", post(link_create).get(link_list))
+            .route("/v1/bots/{bot}/links/{link}", patch(link_create))
+            .route("/v1/bots/{bot}/links/{link}/pairings/approve", post(approve))
+            .route("/v1/bots/{bot}/sessions", get(sessions))
+            .route("/v1/bots/{bot}/sessions/{session}", get(session))
+            .route("/v1/bots/{bot}/sessions/{session}/turns", get(turns))
             .route("/v1/dead-letters", get(dead_letters))
             .route("/v1/account", any(account))
             .route("/v1/usage", get(usage))
             .route("/v1/notices", get(notices))
             .route("/v1/notices/{about}", any(StatusCode::NO_CONTENT))
-            .route("/v1/bots/{bot}/files/{name}", any(file))
+            .route("/v1/bots/{bot}/files", get(files))
+            .route("/v1/bots/{bot}/files/{*path}", any(file))
             .layer(middleware::from_fn_with_state(fake.clone(), record))
             .with_state(fake.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,7 +121,9 @@ fn bot(name: &str, number: u8) -> Value {
         "id": format!("bot_0000000000000000000000000{number}"), "name": name, "status": "active", "agent": "main",
         "model": { "model": null, "base_url": null, "has_api_key": false, "price": null, "context_window": null }, "time_zone": "UTC", "dm_scope": "main",
         "queue": { "mode": "steer", "debounce_ms": 500, "cap": 20, "drop": "summarize" },
-        "resets": { "reset": { "mode": "none" }, "reset_by_type": {} }, "budget": null, "turn_budget": null, "created_at": 0, "updated_at": 0, "version": 1
+        "resets": { "reset": { "mode": "none" }, "reset_by_type": {} }, "budget": null, "turn_budget": null,
+        "abilities": { "tools": { "profile": "full" }, "mcp": {}, "search": null, "transcription": null, "skills": null },
+        "created_at": 0, "updated_at": 0, "version": 1
     })
 }
 
@@ -157,12 +165,31 @@ async fn bot_one(State(fake): State<Fake>, method: Method, Path(named): Path<Str
 /// The bot with what the last request changed, as far as its fields are whole.
 fn patched(fake: &Fake, mut bot: Value) -> Value {
     let state = fake.state.lock().unwrap();
+    let abilities = state.requests.last().and_then(|(_, body)| body.get("abilities")).and_then(Value::as_object);
+    for (name, given) in abilities.into_iter().flatten() {
+        bot["abilities"][name] = shown(given);
+    }
     for name in ["budget", "turn_budget", "resets", "time_zone"] {
         if let Some(value) = state.requests.last().and_then(|(_, body)| body.get(name)) {
             bot[name] = value.clone();
         }
     }
     bot
+}
+
+/// What was asked for, with whether there is a secret in place of each.
+fn shown(asked: &Value) -> Value {
+    let Some(fields) = asked.as_object() else { return asked.clone() };
+    let field = |(name, value): (&String, &Value)| match name.as_str() {
+        "token" | "api_key" => (format!("has_{name}"), json!(!value.is_null())),
+        _ => (name.clone(), shown(value)),
+    };
+    let mut fields: serde_json::Map<String, Value> = fields.iter().map(field).collect();
+    if fields.contains_key("url") {
+        fields.entry("has_token").or_insert(json!(false));
+        fields.entry("repeatable").or_insert(json!([]));
+    }
+    Value::Object(fields)
 }
 
 async fn account(State(fake): State<Fake>) -> Json<Value> {
@@ -266,14 +293,52 @@ async fn chat_read(State(fake): State<Fake>, Path(named): Path<String>, Query(re
     Json(json!({ "session": "agent:main:main", "items": items, "next": next, "busy": false })).into_response()
 }
 
-async fn link_create(Json(body): Json<Value>) -> Response {
-    let link = json!({
+async fn link_list() -> Json<Value> {
+    let mut link = link_of(&json!({ "dm_policy": "pairing", "owners": ["5"] }));
+    link.as_object_mut().unwrap().remove("webhook");
+    Json(json!({ "items": [link] }))
+}
+
+async fn approve() -> Json<Value> {
+    Json(json!({ "sender": { "id": "5", "name": "Ada" }, "greeted": true, "owner": true }))
+}
+
+async fn sessions() -> Json<Value> {
+    Json(json!({ "items": [{ "session": "agent:main:main", "created_at": 0 }] }))
+}
+
+async fn session() -> Json<Value> {
+    let usage = json!({ "input": 1200, "output": 34, "cached": 1000 });
+    Json(json!({
+        "session": "agent:main:main", "entries": 9, "usage": usage, "cost": 420, "queue": null, "busy": false, "updated_at": 0
+    }))
+}
+
+async fn turns() -> Json<Value> {
+    let usage = json!({ "input": 1200, "output": 34, "cached": 1000 });
+    let turn = json!({
+        "turn": TURN, "seq": 0, "at": 0, "model_calls": 2, "tool_calls": 1, "usage": usage, "cost": 420,
+        "models": ["openai/a", "groq/b"]
+    });
+    Json(json!({ "items": [turn], "next": null }))
+}
+
+async fn files() -> Json<Value> {
+    Json(json!({ "items": [{ "name": "skills/x/SKILL.md", "tag": "t1", "size": 12 }] }))
+}
+
+async fn link_create(method: Method, Json(body): Json<Value>) -> Response {
+    let status = if method == Method::POST { StatusCode::CREATED } else { StatusCode::OK };
+    (status, Json(link_of(body.get("access").unwrap_or(&json!({}))))).into_response()
+}
+
+fn link_of(access: &Value) -> Value {
+    json!({
         "id": LINK, "bot": "bot_00000000000000000000000001", "channel": "telegram", "status": { "state": "active" },
-        "handle": "tidy_bot", "access": body.get("access").cloned().unwrap_or(json!({})), "created_at": 0,
+        "handle": "tidy_bot", "access": access, "created_at": 0,
         "updated_at": 0, "version": 1,
         "webhook": { "registered": false, "path": "/hooks/telegram/x", "secret": "s3", "hint": "Telegram can't reach this machine." }
-    });
-    (StatusCode::CREATED, Json(link)).into_response()
+    })
 }
 
 async fn dead_letters() -> Json<Value> {
@@ -285,5 +350,9 @@ async fn dead_letters() -> Json<Value> {
 }
 
 async fn file(method: Method) -> Response {
-    if method == Method::PUT { StatusCode::NO_CONTENT.into_response() } else { "# Soul\n".into_response() }
+    if method == Method::PUT || method == Method::DELETE {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        "# Soul\n".into_response()
+    }
 }

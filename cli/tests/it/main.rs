@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should fail there")]
 
+mod abilities;
 mod chat;
 mod commands;
 mod fake_api;

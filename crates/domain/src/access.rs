@@ -88,7 +88,7 @@ pub enum Access {
 impl AccessPolicy {
     /// Whether a sender owns the bot.
     pub fn is_owner(&self, sender: &Sender) -> bool {
-        self.owners.iter().any(|owner| owner != "*") && lists(&self.owners, sender)
+        self.owners.iter().any(|owner| owner.trim() != "*" && names(owner, sender))
     }
 
     /// Decides about one message.
@@ -137,15 +137,17 @@ impl AccessPolicy {
 }
 
 fn lists(list: &[String], sender: &Sender) -> bool {
-    list.iter().any(|entry| {
-        let entry = entry.trim();
-        entry == "*"
-            || entry == sender.id
-            || sender
-                .username
-                .as_deref()
-                .is_some_and(|handle| entry.strip_prefix('@').is_some_and(|listed| listed.eq_ignore_ascii_case(handle)))
-    })
+    list.iter().any(|entry| names(entry, sender))
+}
+
+fn names(entry: &str, sender: &Sender) -> bool {
+    let entry = entry.trim();
+    entry == "*"
+        || entry == sender.id
+        || sender
+            .username
+            .as_deref()
+            .is_some_and(|handle| entry.strip_prefix('@').is_some_and(|listed| listed.eq_ignore_ascii_case(handle)))
 }
 
 /// Letters of a pairing code: upper case and digits without `0 O 1 I`, which people confuse.
@@ -196,6 +198,16 @@ mod tests {
             "an id is not a handle"
         );
         assert!(matches!(check(&policy(DmPolicy::Disabled, &["*"]), true), Access::Ignore(_)));
+    }
+
+    #[test]
+    fn an_owner_is_named() {
+        let owned = |owners: &[&str]| {
+            let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
+            AccessPolicy { owners, ..AccessPolicy::default() }.is_owner(&ada())
+        };
+        assert!(owned(&["5"]) && owned(&["6", "@Ada_L"]));
+        assert!(!owned(&[]) && !owned(&["*"]) && !owned(&["6", "*"]), "nobody owns a bot as one of all");
     }
 
     #[test]

@@ -85,7 +85,19 @@ impl Store {
         Ok(())
     }
 
-    /// All objects below a prefix, by key.
+    /// Deletes an object; with a tag only if it still has that, else `Conflict`.
+    pub(crate) async fn object_delete(&self, key: String, tag: Option<&str>) -> Result<(), StoreError> {
+        let request = self.s3.delete_object().bucket(&self.bucket).key(key);
+        match request.set_if_match(tag.map(str::to_owned)).send().await {
+            Ok(_) => Ok(()),
+            Err(e) if e.raw_response().is_some_and(|r| matches!(r.status().as_u16(), 404 | 409 | 412)) => {
+                Err(StoreError::Conflict("the file was changed meanwhile"))
+            }
+            Err(e) => Err(unavailable("delete an object", &e)),
+        }
+    }
+
+    /// All objects below a prefix, by name.
     pub(crate) async fn objects_list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
         let mut objects = Vec::new();
         let mut token = None;
@@ -108,9 +120,8 @@ impl Store {
 
     /// Deletes all objects below a prefix.
     pub(crate) async fn objects_delete(&self, prefix: &str) -> Result<(), StoreError> {
-        for ObjectInfo { name, .. } in self.objects_list(prefix).await? {
-            let request = self.s3.delete_object().bucket(&self.bucket).key(format!("{prefix}{name}"));
-            request.send().await.map_err(|e| unavailable("delete an object", &e))?;
+        for object in self.objects_list(prefix).await? {
+            self.object_delete(format!("{prefix}{}", object.name), None).await?;
         }
         Ok(())
     }

@@ -35,6 +35,11 @@ impl AccountStore<'_> {
         self.store.object_write(key, "application/octet-stream", bytes, condition).await
     }
 
+    /// Deletes a workspace file; with a tag only if it still has that, else `Conflict`. Earlier versions stay in the bucket.
+    pub async fn workspace_remove(&self, bot: BotId, name: &str, tag: Option<&str>) -> Result<(), StoreError> {
+        self.store.object_delete(format!("{}{name}", keys::workspace_prefix(self.id, bot)), tag).await
+    }
+
     /// The workspace's files, by name.
     pub async fn workspace_list(&self, bot: BotId) -> Result<Vec<ObjectInfo>, StoreError> {
         self.store.objects_list(&keys::workspace_prefix(self.id, bot)).await

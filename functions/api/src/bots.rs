@@ -8,13 +8,14 @@ use domain::account::bot_name;
 use domain::{Bot, BotId, BotStatus, QueueSettings};
 use runtime::Environment;
 
+use crate::abilities;
 use crate::auth::Caller;
 use crate::budgets;
 use crate::extract::{JsonBody, Segments, check_if_match, etag};
 use crate::model_settings;
 use crate::problem::Problem;
 use crate::registration;
-use crate::views::{BotCreate, BotPatch, BotView, Items, ModelView, QueuePatch};
+use crate::views::{BotCreate, BotPatch, BotView, Items, QueuePatch};
 
 /// The agent id in the session keys of a bot that is made here.
 const AGENT: &str = "main";
@@ -83,6 +84,7 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         resets: request.resets,
         budget: Some(request.budget),
         turn_budget: Some(request.turn_budget),
+        abilities: request.abilities,
     };
     apply(environment, &mut bot, fields).await?;
     Ok(bot)
@@ -204,6 +206,9 @@ async fn apply(environment: &Environment, bot: &mut Bot, patch: BotPatch) -> Res
     if let Some(micros) = patch.turn_budget {
         bot.turn_budget = budgets::turn_budget(micros)?;
     }
+    if let Some(patch) = patch.abilities {
+        abilities::apply(environment, bot, patch).await?;
+    }
     // What was allowed before does not keep a bot from getting another name.
     if touches_money { budgets::check_bot(environment, bot).await } else { Ok(()) }
 }
@@ -249,19 +254,14 @@ fn view(bot: &Bot) -> BotView {
         name: bot.name.clone(),
         status: bot.status,
         agent: bot.agent.clone(),
-        model: ModelView {
-            model: bot.model.model.clone(),
-            base_url: bot.model.base_url.clone(),
-            has_api_key: bot.model.api_key.is_some(),
-            price: bot.model.price,
-            context_window: bot.model.context_window,
-        },
+        model: model_settings::view(&bot.model),
         time_zone: bot.time_zone.clone(),
         dm_scope: bot.dm_scope,
         queue: bot.queue,
         resets: bot.resets,
         budget: budgets::shown(bot.budget),
         turn_budget: bot.turn_budget,
+        abilities: abilities::view(&bot.abilities),
         created_at: bot.created_at,
         updated_at: bot.updated_at,
         version: bot.version,

@@ -17,9 +17,12 @@ const READS_AT_ONCE: usize = 16;
 /// How a price is given.
 const PRICE_EXAMPLE: &str = r#"{"input": 1250000, "output": 10000000} (micro-dollars per million tokens)"#;
 
-/// Whether it is known what the bot's model costs: without that, no limit in dollars can be kept.
-pub(crate) fn price_is_known(bot: &Bot) -> bool {
-    agent::price_of(bot.model.model.as_deref(), bot.model.price).is_some()
+/// The first model of a bot of which it is not known what it costs: with such a one no limit in dollars can be kept.
+pub(crate) fn unpriced(bot: &Bot) -> Option<&str> {
+    let own = (bot.model.model.as_deref(), bot.model.price);
+    let others = bot.model.fallbacks.iter().map(|other| (Some(other.model.as_str()), other.price));
+    let mut models = [own].into_iter().chain(others);
+    models.find(|(model, price)| agent::price_of(*model, *price).is_none()).map(|(model, _)| model.unwrap_or_default())
 }
 
 /// The budget that a request asks for; one that limits nothing is none.
@@ -44,9 +47,7 @@ pub(crate) fn turn_budget(micros: Option<u64>) -> Result<Option<u64>, Problem> {
 
 /// Refuses limits in dollars on a bot whose model has no known price.
 pub(crate) async fn check_bot(environment: &Environment, bot: &Bot) -> Result<(), Problem> {
-    if price_is_known(bot) {
-        return Ok(());
-    }
+    let Some(model) = unpriced(bot) else { return Ok(()) };
     let why = if bot.budget.micros.is_some() {
         "budget.micros:"
     } else if bot.turn_budget.is_some() {
@@ -56,15 +57,14 @@ pub(crate) async fn check_bot(environment: &Environment, bot: &Bot) -> Result<()
     } else {
         return Ok(());
     };
-    let model = bot.model.model.as_deref().unwrap_or_default();
-    Err(Problem::bad_request(format!("{why} the price of {model} is not known. Give model.price as {PRICE_EXAMPLE}.")))
+    let field = if bot.model.model.as_deref() == Some(model) { "model.price" } else { "its price in model.fallbacks" };
+    Err(Problem::bad_request(format!("{why} the price of {model} is not known. Give {field} as {PRICE_EXAMPLE}.")))
 }
 
 /// Refuses a limit in dollars on an account that has a bot whose model has no known price.
 pub(crate) fn check_account(budget: &Budget, bots: &[Bot]) -> Result<(), Problem> {
-    let unpriced = bots.iter().find(|bot| !price_is_known(bot));
-    let Some(bot) = unpriced.filter(|_| budget.micros.is_some()) else { return Ok(()) };
-    let model = bot.model.model.as_deref().unwrap_or_default();
+    let found = bots.iter().find_map(|bot| unpriced(bot).map(|model| (bot, model)));
+    let Some((bot, model)) = found.filter(|_| budget.micros.is_some()) else { return Ok(()) };
     Err(Problem::bad_request(format!(
         "budget.micros: the price of {model} is not known, which the bot `{}` uses. Give the bot's model.price as \
          {PRICE_EXAMPLE}, or limit turns instead.",

@@ -1,10 +1,12 @@
-//! Workspace files: the Markdown that says who a bot is and what it knows.
+//! Workspace files: what says who a bot is and what it knows, its notes and its skills.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::Bot;
 use runtime::Environment;
-use store::ObjectInfo;
+use store::{Object, ObjectInfo, ObjectPrecondition, StoreError};
 
 use crate::auth::Caller;
 use crate::bots;
@@ -12,8 +14,8 @@ use crate::extract::{Segments, TextBody};
 use crate::problem::Problem;
 use crate::views::{FileView, Items};
 
-/// In characters, the ending included.
-const MAX_NAME: usize = 64;
+/// In bytes.
+const MAX_PATH: usize = 512;
 
 /// `GET /v1/bots/{bot}/files`
 pub(crate) async fn list(
@@ -23,51 +25,130 @@ pub(crate) async fn list(
 ) -> Result<Json<Items<FileView>>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
     let files = environment.store.account(caller.account).workspace_list(bot.id).await?;
-    let view = |file: ObjectInfo| FileView { name: file.name, tag: file.tag.trim_matches('"').to_owned() };
+    let view =
+        |file: ObjectInfo| FileView { name: file.name, tag: file.tag.trim_matches('"').to_owned(), size: file.size };
     Ok(Json(Items { items: files.into_iter().map(view).collect() }))
 }
 
-/// `GET /v1/bots/{bot}/files/{name}`
+/// `GET /v1/bots/{bot}/files/{*path}`
 pub(crate) async fn read(
     State(environment): State<Environment>,
     caller: Caller,
-    Segments((bot, name)): Segments<(String, String)>,
-) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
-    let name = file_name(&name)?;
+    Segments((bot, path)): Segments<(String, String)>,
+) -> Result<Response, Problem> {
+    let path = checked(&path)?;
     let bot = bots::find(&environment, caller, &bot).await?;
-    let text = environment.store.account(caller.account).workspace_get(bot.id, name).await?;
-    let text = text.ok_or_else(|| {
-        Problem::not_found(format!("There is no file {name}. GET /v1/bots/{}/files lists them.", bot.id))
-    })?;
-    Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text))
+    let file = find(&environment, &bot, path).await?;
+    let kind = match std::str::from_utf8(&file.bytes) {
+        Ok(_) if path.ends_with(".md") => "text/markdown; charset=utf-8",
+        Ok(_) => "text/plain; charset=utf-8",
+        Err(_) => "application/octet-stream",
+    };
+    // Shown by a browser, a bot's file is still no page of ours.
+    let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), no_sniff];
+    Ok((headers, tag(&file), file.bytes).into_response())
 }
 
-/// `PUT /v1/bots/{bot}/files/{name}`
+/// `PUT /v1/bots/{bot}/files/{*path}`
 pub(crate) async fn write(
     State(environment): State<Environment>,
     caller: Caller,
-    Segments((bot, name)): Segments<(String, String)>,
+    Segments((bot, path)): Segments<(String, String)>,
+    headers: HeaderMap,
     TextBody(text): TextBody,
 ) -> Result<StatusCode, Problem> {
-    let name = file_name(&name)?;
+    let path = checked(&path)?;
     let bot = bots::find(&environment, caller, &bot).await?;
     let account = environment.store.account(caller.account);
-    account.workspace_put(bot.id, name, &text).await?;
+    let seen = if_match(&environment, &bot, path, &headers).await?;
+    let condition = match (&seen, headers.get(header::IF_NONE_MATCH)) {
+        (Some(tag), None) => Some(ObjectPrecondition::HasTag(tag)),
+        (None, None) => None,
+        (None, Some(any)) if any == "*" => Some(ObjectPrecondition::IsNew),
+        (_, Some(_)) => {
+            return Err(Problem::bad_request(
+                "If-None-Match: send `*` to write a file only if there is none, or If-Match to change the one that you \
+                 read.",
+            ));
+        }
+    };
+    let written = account.workspace_write(bot.id, path, text.into(), condition).await;
+    written.map_err(|error| refused(error, path))?;
     account.bot_touch(bot.id, environment.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A name that is one object below the bot's workspace, and no path out of it.
-fn file_name(name: &str) -> Result<&str, Problem> {
-    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let fits = name.len() <= MAX_NAME && name.chars().all(is_letter) && name.ends_with(".md") && name != ".md";
-    if fits {
-        Ok(name)
-    } else {
-        let detail =
-            format!("A file's name has up to {MAX_NAME} of A-Z a-z 0-9 _ . - and ends in .md, such as SOUL.md.");
-        Err(Problem::bad_request(detail))
+/// `DELETE /v1/bots/{bot}/files/{*path}`
+pub(crate) async fn delete(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments((bot, path)): Segments<(String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let path = checked(&path)?;
+    let bot = bots::find(&environment, caller, &bot).await?;
+    let account = environment.store.account(caller.account);
+    let seen = if_match(&environment, &bot, path, &headers).await?;
+    if seen.is_none() {
+        find(&environment, &bot, path).await?;
     }
+    account.workspace_remove(bot.id, path, seen.as_deref()).await.map_err(|error| refused(error, path))?;
+    account.bot_touch(bot.id, environment.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(environment: &Environment, bot: &Bot, path: &str) -> Result<Object, Problem> {
+    let file = environment.store.account(bot.account).workspace_read(bot.id, path).await?;
+    file.ok_or_else(|| {
+        Problem::not_found(format!("There is no file {path}. GET /v1/bots/{}/files lists them.", bot.id))
+    })
+}
+
+/// The tag of the content that a request wants to change; `None` if it does not say.
+async fn if_match(
+    environment: &Environment,
+    bot: &Bot,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<String>, Problem> {
+    let Some(wanted) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let wanted = wanted.to_str().unwrap_or_default();
+    let file = environment.store.account(bot.account).workspace_read(bot.id, path).await?;
+    let current = file.map(|file| file.tag).unwrap_or_default();
+    let is_current = wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current);
+    if is_current && !current.is_empty() { Ok(Some(current)) } else { Err(changed(path)) }
+}
+
+fn refused(error: StoreError, path: &str) -> Problem {
+    match error {
+        StoreError::Conflict(_) => changed(path),
+        error => error.into(),
+    }
+}
+
+fn changed(path: &str) -> Problem {
+    let detail = format!("{path} is not what the request says: it was changed, made or deleted. Read it again.");
+    Problem::new(StatusCode::PRECONDITION_FAILED, detail)
+}
+
+/// The `ETag` of a file.
+fn tag(file: &Object) -> Option<[(HeaderName, HeaderValue); 1]> {
+    HeaderValue::from_str(&file.tag).ok().map(|value| [(header::ETAG, value)])
+}
+
+/// A path that is one object below the bot's workspace, and leads nowhere out of it.
+fn checked(path: &str) -> Result<&str, Problem> {
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    let fits =
+        path.len() <= MAX_PATH && path.split('/').all(is_segment) && !path.chars().any(|c| c.is_control() || c == '\\');
+    if fits {
+        return Ok(path);
+    }
+    Err(Problem::bad_request(format!(
+        "A file's path has names between single `/`, none of them `.` or `..`, no control characters and no backslash, \
+         and {MAX_PATH} bytes at most, such as SOUL.md or skills/weather/SKILL.md."
+    )))
 }
 
 #[cfg(test)]
@@ -75,10 +156,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_markdown_files_are_taken() {
-        assert!(file_name("SOUL.md").is_ok() && file_name("2026-11-22.md").is_ok());
-        for bad in ["", ".md", "SOUL", "../SOUL.md", "a/b.md", "a b.md", "é.md", &format!("{}.md", "x".repeat(62))] {
-            assert!(file_name(bad).is_err(), "{bad}");
+    fn only_paths_within_the_workspace_are_taken() {
+        for good in ["SOUL.md", "memory/2026-11-22.md", "skills/x/SKILL.md", "a b/é.txt", ".hidden", "..."] {
+            assert!(checked(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(MAX_PATH + 1);
+        for bad in ["", "/a", "a/", "a//b", "..", "../SOUL.md", "a/../b", "a/./b", "a\\b", "a\nb", "a\0", &long] {
+            assert!(checked(bad).is_err(), "{bad}");
         }
     }
 }

@@ -15,8 +15,9 @@
 //! | `/v1/bots/{bot}/chat` | `GET`, `POST` |
 //! | `/v1/bots/{bot}/sessions` | `GET` |
 //! | `/v1/bots/{bot}/sessions/{session}` | `GET` |
+//! | `/v1/bots/{bot}/sessions/{session}/turns` | `GET` |
 //! | `/v1/bots/{bot}/files` | `GET` |
-//! | `/v1/bots/{bot}/files/{name}` | `GET`, `PUT` |
+//! | `/v1/bots/{bot}/files/{*path}` | `GET`, `PUT`, `DELETE` |
 //! | `/v1/bots/{bot}/links` | `GET`, `POST` |
 //! | `/v1/bots/{bot}/links/{link}` | `GET`, `PATCH`, `DELETE` |
 //! | `/v1/bots/{bot}/links/{link}/pause`, `…/resume` | `POST` |
@@ -29,12 +30,14 @@
 //! `{bot}` is a bot's id or its name. Everything under `/v1` needs `Authorization: Bearer lt_…`, and
 //! reaches the state of that key's account and no other. Every error is a [`views::ProblemView`].
 
+mod abilities;
 mod account;
 mod approvals;
 mod auth;
 mod bots;
 mod budgets;
 mod chat;
+mod credentials;
 mod dead_letters;
 mod entries;
 mod extract;
@@ -46,6 +49,7 @@ mod pairings;
 mod problem;
 mod registration;
 mod sessions;
+mod turns;
 pub mod views;
 
 use axum::extract::DefaultBodyLimit;
@@ -78,8 +82,9 @@ pub fn router(environment: Environment) -> Router {
         .route("/chat", get(chat::read).post(chat::send))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(sessions::show))
+        .route("/sessions/{session}/turns", get(turns::list))
         .route("/files", get(files::list))
-        .route("/files/{name}", get(files::read).put(files::write))
+        .route("/files/{*path}", get(files::read).put(files::write).delete(files::delete))
         .route("/links", get(links::list).post(links::create))
         .nest("/links/{link}", link);
     Router::new()

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use channels::telegram::{self, hash_secret};
-use domain::{Bot, Channel, Link, LinkId, LinkStatus, Sealed};
+use domain::{AccessPolicy, Bot, Channel, Link, LinkId, LinkStatus, Sealed, Sender};
 use runtime::Environment;
 use store::SecretContext;
 
@@ -38,12 +38,13 @@ pub(crate) async fn create(
     if request.channel != Channel::Telegram {
         return Err(Problem::unprocessable("Web chat needs no link: POST to the bot's /chat. Link `telegram`."));
     }
+    let access = request.access.map(checked_access).transpose()?.unwrap_or_default();
     let token = request.token.trim();
     let me = registration::check_token(&environment, token).await?;
     let mut link = new_link(&environment, &bot, me.username);
     link.channel_id = telegram::bot_id(token).map(str::to_owned);
     check_is_free(&environment, &link).await?;
-    link.access = request.access.unwrap_or_default();
+    link.access = access;
     link.token = Some(seal(&environment, &link, token).await?);
     let secret = fresh_secret(&environment, &mut link);
     environment.store.account(caller.account).link_create(&link).await?;
@@ -96,7 +97,9 @@ pub(crate) async fn change(
     let seen = find(&environment, caller, &bot, &link).await?;
     check_if_match(&headers, seen.version)?;
     let mut link = seen.clone();
-    link.access = patch.access.unwrap_or(link.access);
+    if let Some(access) = patch.access {
+        link.access = checked_access(access)?;
+    }
     let Some(token) = patch.token else {
         save(&environment, &mut link).await?;
         return Ok(answer(&link, None).into_response());
@@ -198,6 +201,30 @@ pub(crate) async fn find(environment: &Environment, caller: Caller, bot: &str, l
         let detail = format!("The bot has no link `{shown}`. GET /v1/bots/{}/links lists them.", bot.id);
         Problem::not_found(detail)
     })
+}
+
+/// Owners decide what the bot's tools may do, so each has to be named.
+fn checked_access(mut access: AccessPolicy) -> Result<AccessPolicy, Problem> {
+    for owner in &mut access.owners {
+        *owner = owner.trim().to_owned();
+        if matches!(owner.as_str(), "" | "*" | "@") {
+            return Err(Problem::bad_request(
+                "access.owners: name each owner by user id, or by handle with its @; `*` would let everybody approve \
+                 what the bot's tools ask for.",
+            ));
+        }
+    }
+    Ok(access)
+}
+
+/// Makes a sender the owner of a link that has none. Whether they own it then.
+pub(crate) async fn own(environment: &Environment, mut link: Link, sender: &Sender) -> Result<bool, Problem> {
+    if link.access.owners.is_empty() {
+        link.access.owners.push(sender.id.clone());
+        save(environment, &mut link).await?;
+        tracing::info!(link = %link.id, "The first sender to be let in owns the bot.");
+    }
+    Ok(link.access.is_owner(sender))
 }
 
 /// A Telegram bot has one webhook, so a second link to it would take the first one's messages away.

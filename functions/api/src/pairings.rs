@@ -39,15 +39,20 @@ pub(crate) async fn approve(
 ) -> Result<Json<PairingApproved>, Problem> {
     let link = links::find(&environment, caller, &bot, &link).await?;
     let now = environment.clock.now();
-    let approved = environment.store.account(caller.account).pairing_approve(link.id, &request.code, now).await?;
-    let sender = approved.ok_or_else(|| {
+    let account = environment.store.account(caller.account);
+    let unknown = || {
         Problem::not_found(
             "No such code waits here. Codes last an hour: have the person write to the bot again for a new one.",
         )
-    })?;
+    };
+    let mut waiting = account.pairing_list(link.id, now).await?.into_iter();
+    let asked = waiting.find(|pairing| pairing.code.eq_ignore_ascii_case(request.code.trim())).ok_or_else(unknown)?;
+    // First, for the code is used up afterwards: what is cut short in between can be repeated.
+    let owner = links::own(&environment, link.clone(), &asked.sender).await?;
+    let sender = account.pairing_approve(link.id, &asked.code, now).await?.ok_or_else(unknown)?;
     tracing::info!(link = %link.id, "A sender was let in.");
     let greeted = greet(&environment, &link, &sender, &request.code).await;
-    Ok(Json(PairingApproved { sender, greeted }))
+    Ok(Json(PairingApproved { sender, greeted, owner }))
 }
 
 /// Queues a greeting. The person is let in whether or not it arrives.

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::SessionKey;
 use domain::turn::Head;
+use domain::{Bot, SessionKey};
 use runtime::Environment;
 use store::SessionSummary;
 
@@ -32,14 +32,20 @@ pub(crate) async fn show(
     Segments((bot, key)): Segments<(String, String)>,
 ) -> Result<Json<SessionPage>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
+    let (session, head) = find(&environment, &bot, &key).await?;
+    Ok(Json(page(session, head)))
+}
+
+/// The bot's session of this key, and its head.
+pub(crate) async fn find(environment: &Environment, bot: &Bot, key: &str) -> Result<(SessionKey, Head), Problem> {
     let unknown = || {
         let shown: String = key.chars().take(80).collect();
         let detail = format!("There is no session `{shown}`. GET /v1/bots/{}/sessions lists the bot's.", bot.id);
         Problem::not_found(detail)
     };
     let session: SessionKey = key.parse().map_err(|_| unknown())?;
-    let head = environment.store.account(caller.account).session_head(bot.id, &session).await?;
-    Ok(Json(page(session, head.ok_or_else(unknown)?)))
+    let head = environment.store.account(bot.account).session_head(bot.id, &session).await?;
+    Ok((session, head.ok_or_else(unknown)?))
 }
 
 fn page(session: SessionKey, head: Head) -> SessionPage {

@@ -2,6 +2,7 @@
 //!
 //! Points in time are milliseconds since the Unix epoch. Secrets go in and never come out.
 
+mod abilities;
 mod approvals;
 mod bots;
 mod chat;
@@ -13,10 +14,15 @@ use domain::{
 use serde::{Deserialize, Deserializer, Serialize};
 use store::DeadLetterStatus;
 
+pub use abilities::{
+    AbilitiesPatch, AbilitiesView, McpServerPatch, McpServerView, SearchPatch, SearchView, ToolsPatch,
+    TranscriptionPatch, TranscriptionView,
+};
 pub use approvals::{ApprovalDecision, ApprovalView};
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
 pub use chat::{
-    ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView,
+    ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView, TurnView,
+    TurnsPage,
 };
 
 /// `GET /health`
@@ -176,14 +182,22 @@ pub struct PairingApproved {
     pub sender: Sender,
     /// Whether a greeting is on its way to them.
     pub greeted: bool,
+    /// Whether they own the bot on this link, and approve what its tools ask for: the first who is let in on a link
+    /// without owners does.
+    #[serde(default)]
+    pub owner: bool,
 }
 
 /// One line of `GET /v1/bots/{bot}/files`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileView {
+    /// A path such as `SOUL.md` or `skills/weather/SKILL.md`.
     pub name: String,
     /// Changes when the file's text does.
     pub tag: String,
+    /// In bytes.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// A task that failed for good.

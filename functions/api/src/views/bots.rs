@@ -1,9 +1,15 @@
 //! The shapes of bots.
 
+use std::collections::BTreeMap;
+
+use domain::account::{FallbackModel, ModelApi};
 use domain::queueing::DropPolicy;
-use domain::{BotId, BotStatus, Budget, Price, QueueMode, QueueSettings, ResetSettings, SessionScope, Timestamp};
+use domain::{
+    BotId, BotStatus, Budget, Price, QueueMode, QueueSettings, ResetSettings, SessionScope, Thinking, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
+use super::abilities::{AbilitiesPatch, AbilitiesView};
 use super::given;
 
 /// A bot. Its version is the `ETag` of the answer.
@@ -26,6 +32,9 @@ pub struct BotView {
     pub budget: Option<Budget>,
     /// What one turn may cost, in micro-dollars; `null` is no limit.
     pub turn_budget: Option<u64>,
+    /// What it may use beside its model.
+    #[serde(default)]
+    pub abilities: AbilitiesView,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// What `If-Match` compares.
@@ -39,7 +48,17 @@ pub struct ModelView {
     pub model: Option<String>,
     /// `null`: the provider's own.
     pub base_url: Option<String>,
+    /// The protocol that is spoken there; `null`: the provider's own.
+    pub api: Option<ModelApi>,
     pub has_api_key: bool,
+    /// The fallbacks' providers that have a key.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Asked in this order when the model does not answer.
+    #[serde(default)]
+    pub fallbacks: Vec<FallbackModel>,
+    /// How hard it thinks; `null`: as the provider sees fit.
+    pub thinking: Option<Thinking>,
     /// In micro-dollars per million tokens; `null`: what is known of the model.
     pub price: Option<Price>,
     /// In tokens; `null`: what is known of the model.
@@ -67,6 +86,8 @@ pub struct BotCreate {
     /// In micro-dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_budget: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abilities: Option<AbilitiesPatch>,
 }
 
 /// `PATCH /v1/bots/{bot}`: what is left out stays as it is.
@@ -92,6 +113,8 @@ pub struct BotPatch {
     /// In micro-dollars; `null` removes it.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub turn_budget: Option<Option<u64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abilities: Option<AbilitiesPatch>,
 }
 
 /// Changes to what becomes of waiting messages: what is left out stays as it is.
@@ -109,19 +132,33 @@ pub struct QueuePatch {
 }
 
 /// Changes to a bot's model. The price and the context window that were given for one model are forgotten when the
-/// bot gets another. Outer `None`: leave it; inner `None` (`null` in JSON): clear it.
+/// bot gets another, and a protocol when it gets another provider or address. A key stays only where it was given for.
+/// Outer `None`: leave it; inner `None` (`null` in JSON): clear it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPatch {
     /// `provider/model`
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub model: Option<Option<String>>,
-    /// Base URL of an OpenAI-compatible API, up to and including `/v1`.
+    /// Base URL of the API, for most up to and including `/v1`.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Option<String>>,
-    /// The provider's key.
+    /// `openai-completions`, `openai-responses`, `anthropic-messages`, `google-generative-ai` or
+    /// `bedrock-converse-stream`.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub api: Option<Option<ModelApi>>,
+    /// The key of the model's provider.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Option<String>>,
+    /// Keys of the fallbacks' providers, by name; `null` clears one, and what is left out stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<BTreeMap<String, Option<String>>>,
+    /// All fallbacks.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<Option<Vec<FallbackModel>>>,
+    /// `off`, `minimal`, `low`, `medium`, `high` or `xhigh`.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Option<Thinking>>,
     /// In micro-dollars per million tokens: 1,000,000 is a dollar.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub price: Option<Option<Price>>,

@@ -144,6 +144,34 @@ pub struct ToolCallView {
     pub arguments: String,
 }
 
+/// `GET /v1/bots/{bot}/sessions/{session}/turns`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnsPage {
+    /// Newest first.
+    pub items: Vec<TurnView>,
+    /// `before` for the next request, which shows older turns; `null`: there are none.
+    pub next: Option<u64>,
+}
+
+/// What one turn took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnView {
+    pub turn: TurnId,
+    /// Its first entry in the log.
+    pub seq: u64,
+    /// When it began.
+    pub at: Timestamp,
+    /// Calls of models that are in the log, those for summaries included.
+    pub model_calls: u64,
+    pub tool_calls: u64,
+    /// All tokens of its model calls.
+    pub usage: Usage,
+    /// What its model calls cost, in micro-dollars, as far as prices are known.
+    pub cost: u64,
+    /// `provider/model` of each model that answered.
+    pub models: Vec<String>,
+}
+
 /// One line of `GET /v1/bots/{bot}/sessions`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionView {

@@ -133,11 +133,39 @@ async fn a_stranger_is_let_in_and_greeted() {
     let approve = format!("{path}/approve");
     assert!(api.post(&approve, json!({ "code": "WRONGONE" })).await.problem(404).contains("an hour"));
     let approved: PairingApproved = api.post(&approve, json!({ "code": " abcdefgh " })).await.read(200);
-    assert_eq!(approved, PairingApproved { sender, greeted: true });
+    assert_eq!(approved, PairingApproved { sender, greeted: true, owner: true });
     assert!(account.is_paired(link.id, "5").await.unwrap());
     api.post(&approve, json!({ "code": "ABCDEFGH" })).await.problem(404);
 
     let tasks = api.take_tasks(Queue::Outbound).await;
     let [Task::Deliver(greeting)] = tasks.as_slice() else { panic!("{tasks:?}") };
     assert_eq!((greeting.link, greeting.address.chat.as_str()), (link.id, "5"));
+}
+
+#[tokio::test]
+async fn the_first_who_is_let_in_owns_the_bot() {
+    let api = Api::start().await;
+    api.new_bot("Tidy").await;
+    let link: LinkView = api.post(LINKS, telegram(TOKEN)).await.read(201);
+    let account = api.environment.store.account(api.account);
+    let path = format!("{LINKS}/{}", link.id);
+    let approve = async |id: &str, code: &str| {
+        let sender = Sender { id: id.into(), name: None, username: None };
+        let now = api.environment.clock.now();
+        account.pairing_request(link.id, &sender, code.into(), now).await.unwrap().unwrap();
+        api.post(&format!("{path}/pairings/approve"), json!({ "code": code })).await.read::<PairingApproved>(200).owner
+    };
+    assert!(approve("5", "AAAAAAAA").await);
+    assert!(!approve("6", "BBBBBBBB").await, "there is an owner");
+    let owned: LinkView = api.get(&path).await.read(200);
+    assert_eq!(owned.access.owners, ["5"]);
+    let changed: LinkView = api.patch(&path, json!({ "access": { "owners": [" @ada ", "7"] } })).await.read(200);
+    assert_eq!(changed.access.owners, ["@ada", "7"]);
+    for bad in ["*", " ", "@"] {
+        let detail = api.patch(&path, json!({ "access": { "owners": ["5", bad] } })).await.problem(400);
+        assert!(detail.contains("name each owner"), "{detail}");
+    }
+    assert!(!approve("8", "CCCCCCCC").await);
+    let body = json!({ "channel": "telegram", "token": OTHER_TOKEN, "access": { "owners": ["*"] } });
+    api.post(LINKS, body).await.problem(400);
 }

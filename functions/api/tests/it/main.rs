@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail the test, as tests themselves do")]
 
+mod abilities;
 mod account;
 mod approvals;
 mod bots;
@@ -12,3 +13,5 @@ mod errors;
 mod files;
 mod harness;
 mod links;
+mod models;
+mod turns;

@@ -1,0 +1,76 @@
+//! `lowtide sessions`: a bot's conversations, and what they took.
+
+use api::views::{SessionPage, SessionView, TurnView};
+use clap::Args;
+use domain::budget::dollars;
+use runtime::Clock;
+
+use crate::Output;
+use crate::client::Client;
+use crate::table::{ago, fields, table};
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  lowtide sessions tidy\n  lowtide sessions tidy agent:main:main --turns")]
+pub(crate) struct SessionsArgs {
+    bot: String,
+    /// One session, as the list names it
+    session: Option<String>,
+    /// What each of its latest turns took
+    #[arg(long, requires = "session")]
+    turns: bool,
+    /// How many turns are shown at most, 1 to 100 [default: 20]
+    #[arg(long, value_name = "N", requires = "turns")]
+    limit: Option<u32>,
+}
+
+/// Runs `lowtide sessions`.
+pub(crate) async fn run(client: &Client, output: Output, args: SessionsArgs) -> anyhow::Result<()> {
+    let bot = client.bot_get(&args.bot).await?;
+    let now = Clock::system().now();
+    let Some(session) = args.session else {
+        let sessions = client.session_list(bot.id).await?;
+        return output.show(&sessions, || {
+            if sessions.items.is_empty() {
+                return format!("{} has had no conversations yet.", bot.name);
+            }
+            let row = |session: &SessionView| [session.session.to_string(), ago(session.created_at, now)];
+            let rows: Vec<_> = sessions.items.iter().map(row).collect();
+            table(output.style, ["SESSION", "BEGUN"], &rows)
+        });
+    };
+    if args.turns {
+        let page = client.session_turns(bot.id, &session, args.limit).await?;
+        return output.show(&page, || {
+            let row = |turn: &TurnView| {
+                [
+                    ago(turn.at, now),
+                    turn.model_calls.to_string(),
+                    turn.tool_calls.to_string(),
+                    turn.usage.input.to_string(),
+                    turn.usage.cached.to_string(),
+                    turn.usage.output.to_string(),
+                    dollars(turn.cost),
+                    turn.models.join(", "),
+                ]
+            };
+            let rows: Vec<_> = page.items.iter().map(row).collect();
+            table(output.style, ["BEGUN", "CALLS", "TOOLS", "INPUT", "CACHED", "OUTPUT", "COST", "MODELS"], &rows)
+        });
+    }
+    let page = client.session_get(bot.id, &session).await?;
+    output.show(&page, || card(output, &page))
+}
+
+fn card(output: Output, page: &SessionPage) -> String {
+    let usage = page.usage;
+    let lines = [
+        ("session", page.session.to_string()),
+        ("entries", page.entries.to_string()),
+        ("tokens in", format!("{}, of them {} from the cache", usage.input, usage.cached)),
+        ("tokens out", usage.output.to_string()),
+        ("cost", dollars(page.cost)),
+        ("busy", if page.busy { "yes" } else { "no" }.to_owned()),
+        ("last change", ago(page.updated_at, Clock::system().now())),
+    ];
+    fields(output.style, &lines)
+}

@@ -1,0 +1,125 @@
+//! What each turn of a session took: the model calls in the log, added up.
+
+use axum::Json;
+use axum::extract::State;
+use domain::{Bot, Entry, EntryBody, SessionKey, Usage};
+use runtime::Environment;
+use serde::Deserialize;
+
+use crate::auth::Caller;
+use crate::bots;
+use crate::extract::{Parameters, Segments};
+use crate::problem::Problem;
+use crate::sessions;
+use crate::views::{TurnView, TurnsPage};
+
+const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: usize = 100;
+/// How many entries are read at first, and each time that they do not hold a whole turn.
+const WINDOW: u64 = 400;
+/// How many rows of the log one query reads.
+const ROWS: i32 = 200;
+
+/// The query of `GET /v1/bots/{bot}/sessions/{session}/turns`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TurnsQuery {
+    /// The `next` of an earlier answer. Without it the newest turns are shown.
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `GET /v1/bots/{bot}/sessions/{session}/turns`
+pub(crate) async fn list(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments((bot, key)): Segments<(String, String)>,
+    Parameters(query): Parameters<TurnsQuery>,
+) -> Result<Json<TurnsPage>, Problem> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::bad_request(format!("Give `limit` as 1 to {MAX_LIMIT}.")));
+    }
+    let bot = bots::find(&environment, caller, &bot).await?;
+    let (session, head) = sessions::find(&environment, &bot, &key).await?;
+    let end = query.before.unwrap_or(head.next_seq).min(head.next_seq);
+    let mut start = end;
+    let mut entries = Vec::new();
+    let turns = loop {
+        let from = start.saturating_sub(WINDOW);
+        let mut earlier = read(&environment, &bot, &session, from, start).await?;
+        earlier.append(&mut entries);
+        (start, entries) = (from, earlier);
+        let turns = summed(&entries);
+        // The first turn may have begun before what was read.
+        let whole = if start == 0 { &turns[..] } else { turns.get(1..).unwrap_or_default() };
+        if start == 0 || !whole.is_empty() {
+            break whole.to_vec();
+        }
+    };
+    let items: Vec<TurnView> = turns.into_iter().rev().take(limit).collect();
+    let next = items.last().map(|turn| turn.seq).filter(|seq| *seq > 0);
+    Ok(Json(TurnsPage { items, next }))
+}
+
+/// The entries from `from` on that come before `end`.
+async fn read(
+    environment: &Environment,
+    bot: &Bot,
+    session: &SessionKey,
+    from: u64,
+    end: u64,
+) -> Result<Vec<Entry>, Problem> {
+    let account = environment.store.account(bot.account);
+    let mut entries = Vec::new();
+    let mut next = from;
+    while next < end {
+        let page = account.session_read(bot.id, session, next, ROWS).await?;
+        if page.entries.is_empty() {
+            break;
+        }
+        next = page.next;
+        entries.extend(page.entries.into_iter().filter(|entry| entry.seq < end));
+    }
+    Ok(entries)
+}
+
+/// The turns of a part of the log, in the order of their first entries.
+fn summed(entries: &[Entry]) -> Vec<TurnView> {
+    let mut turns: Vec<TurnView> = Vec::new();
+    for entry in entries {
+        // Entries of a turn follow each other, so it is among the last if it is known.
+        let index = turns.iter().rposition(|turn| turn.turn == entry.turn).unwrap_or_else(|| {
+            turns.push(TurnView {
+                turn: entry.turn,
+                seq: entry.seq,
+                at: entry.at,
+                model_calls: 0,
+                tool_calls: 0,
+                usage: Usage::default(),
+                cost: 0,
+                models: vec![],
+            });
+            turns.len() - 1
+        });
+        add(&mut turns[index], &entry.body);
+    }
+    turns
+}
+
+fn add(turn: &mut TurnView, body: &EntryBody) {
+    let (model, usage, cost) = match body {
+        EntryBody::Assistant(answer) => {
+            turn.tool_calls += answer.tool_calls.len() as u64;
+            (&answer.model, answer.usage, answer.cost)
+        }
+        EntryBody::Compaction { model, usage, cost, .. } => (model, *usage, *cost),
+        _ => return,
+    };
+    turn.model_calls += 1;
+    turn.usage += usage;
+    turn.cost = turn.cost.saturating_add(cost);
+    if !turn.models.contains(model) {
+        turn.models.push(model.clone());
+    }
+}
