@@ -112,7 +112,7 @@ fn due_at(outbound: &Outbound) -> String {
 }
 
 /// A time as text that sorts.
-fn time_key(at: Timestamp) -> String {
+pub(crate) fn time_key(at: Timestamp) -> String {
     format!("{:015}", at.as_millis())
 }
 
