@@ -191,7 +191,7 @@ pub(crate) fn job_due_pk(shard: u32) -> String {
 }
 
 /// Which partition of the index a job waits in.
-pub(crate) fn job_shard(job: JobId) -> u32 {
+pub fn job_shard(job: JobId) -> u32 {
     shard(&job.to_string(), JOB_SHARDS)
 }
 

@@ -24,6 +24,8 @@ use store::{
 
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/jobs.rs"]
+mod jobs;
 #[path = "it/seal.rs"]
 mod seal;
 
