@@ -40,6 +40,11 @@ macro_rules! prefixed_id {
             pub fn made_at(self) -> Timestamp {
                 Timestamp::from_millis(self.0.timestamp_ms())
             }
+
+            /// The random bits that the id was made from.
+            pub fn random(self) -> u128 {
+                self.0.random()
+            }
         }
 
         impl fmt::Display for $name {
@@ -93,6 +98,7 @@ prefixed_id!(/** One run of the agent over a session. */ TurnId, "turn_", "turn"
 prefixed_id!(/** One line of a session's log. */ EntryId, "ent_", "entry");
 prefixed_id!(/** An API key (its public half; the secret is only stored hashed). */ KeyId, "key_", "API key");
 prefixed_id!(/** A task that failed for good. */ DeadLetterId, "dead_", "dead letter");
+prefixed_id!(/** Something that a bot does at its time. */ JobId, "job_", "job");
 
 /// Names one message that a person sent, by what the channel calls it.
 ///

@@ -11,11 +11,14 @@ pub mod command;
 pub mod context;
 pub mod control;
 pub mod entry;
+pub mod heartbeat;
 pub mod id;
+pub mod job;
 pub mod media;
 pub mod message;
 pub mod queueing;
 pub mod reset;
+pub mod schedule;
 pub mod session;
 pub mod task;
 pub mod time;
@@ -31,13 +34,16 @@ pub use control::{COMMANDS, Control, Decision};
 pub use entry::{
     Answer, Entry, EntryBody, Native, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
 };
-pub use id::{AccountId, BotId, DeadLetterId, EntryId, KeyId, LinkId, MessageId, TurnId};
+pub use heartbeat::HeartbeatSettings;
+pub use id::{AccountId, BotId, DeadLetterId, EntryId, JobId, KeyId, LinkId, MessageId, TurnId};
+pub use job::Job;
 pub use media::{Media, MediaId};
 pub use message::{
     Address, Attachment, AttachmentKind, Button, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,
 };
 pub use queueing::{QueueMode, QueueSettings};
 pub use reset::ResetSettings;
+pub use schedule::Schedule;
 pub use session::{SessionKey, SessionScope};
 pub use task::Task;
 pub use time::Timestamp;

@@ -18,7 +18,7 @@ pub enum Precondition {
     MatchesVersion(u64),
 }
 
-const VERSION: &str = "version";
+pub(crate) const VERSION: &str = "version";
 
 /// How often a bot's version is tried to be raised while others change the bot, too.
 const TOUCHES: u32 = 10;

@@ -14,6 +14,8 @@
 //! | notice to the owner, expires | `acct_…` | `notice#<what about>` |
 //! | question that waits for the owner, expires | `acct_…` | `approval#bot_…#<code>` |
 //! | what a bot or the account has spent | `acct_…` | `spend#<bot_… or account>#<day or month>` |
+//! | job | `acct_…` | `job#bot_…#job_…` |
+//! | the last runs of a job | `acct_…` | `jobruns#bot_…#job_…` |
 //! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
 //! | session head | the same | `head` |
 //! | message mark, expires after 7 days | the same | `m#msg_…` |
@@ -37,11 +39,18 @@
 //! In a segment's key, `/` and `%` of the session key are written as `%2F` and `%25`. A session key that would become too
 //! long for S3 in this way is written as `%` and its hash.
 
-use domain::{AccountId, BotId, DeadLetterId, KeyId, LinkId, MediaId, MessageId, OutboundId, SessionKey, Timestamp};
+use domain::{
+    AccountId, BotId, DeadLetterId, JobId, KeyId, LinkId, MediaId, MessageId, OutboundId, SessionKey, Timestamp,
+};
 use sha2::{Digest, Sha256};
 
 /// How many partitions of the index `due` share the outbox.
 pub const OUTBOX_SHARDS: u32 = 4;
+
+/// How many partitions of the index `due` share the jobs. A partition takes 1,000 units of writing a second, and a claim costs
+/// it about 4 (a row of 1 to 2 KB leaves its old place in the index and gets a new one). So 100,000 claims within a minute ask
+/// for 7 partitions; with 16, each is under half its limit, and a minute in which nothing is due costs 16 reads.
+pub const JOB_SHARDS: u32 = 16;
 
 /// A row's partition and sort key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +197,36 @@ pub(crate) fn outbox_due_pk(shard: u32) -> String {
 
 /// Which partition of the index an outbox row waits in.
 pub(crate) fn outbox_shard(id: &OutboundId) -> u32 {
-    id.as_str().bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % OUTBOX_SHARDS
+    shard(id.as_str(), OUTBOX_SHARDS)
+}
+
+fn shard(id: &str, shards: u32) -> u32 {
+    id.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % shards
+}
+
+pub(crate) fn job_prefix(bot: BotId) -> String {
+    format!("job#{bot}#")
+}
+
+pub(crate) fn job(account: AccountId, bot: BotId, job: JobId) -> Key {
+    in_account(account, format!("{}{job}", job_prefix(bot)))
+}
+
+pub(crate) fn job_runs_prefix(bot: BotId) -> String {
+    format!("jobruns#{bot}#")
+}
+
+pub(crate) fn job_runs(account: AccountId, bot: BotId, job: JobId) -> Key {
+    in_account(account, format!("{}{job}", job_runs_prefix(bot)))
+}
+
+pub(crate) fn job_due_pk(shard: u32) -> String {
+    format!("job#{shard}")
+}
+
+/// Which partition of the index a job waits in.
+pub fn job_shard(job: JobId) -> u32 {
+    shard(&job.to_string(), JOB_SHARDS)
 }
 
 pub(crate) fn workspace_prefix(account: AccountId, bot: BotId) -> String {
@@ -262,6 +300,8 @@ mod tests {
             notice(acct, "x").pk,
             approval(acct, bot_id, "K7Q2X").pk,
             spending(acct, Some(bot_id), "2026-11").pk,
+            job(acct, bot_id, JobId::from_parts(at, 7)).pk,
+            job_runs(acct, bot_id, JobId::from_parts(at, 7)).pk,
             session_pk(acct, bot_id, &session),
             draft(acct, bot_id, &session).pk,
             outbox(acct, bot_id, &out).pk,

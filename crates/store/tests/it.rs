@@ -26,6 +26,8 @@ use store::{
 mod approvals;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/jobs.rs"]
+mod jobs;
 #[path = "it/seal.rs"]
 mod seal;
 
