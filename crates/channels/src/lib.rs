@@ -11,6 +11,7 @@ pub mod discord;
 pub mod irc;
 pub mod markdown;
 pub mod matrix;
+pub mod signature;
 pub mod slack;
 pub mod telegram;
 pub mod webchat;
