@@ -7,9 +7,15 @@ use std::time::Duration;
 
 use domain::{Address, Attachment, Bot, Channel, Inbound, LinkId, MessageId, Quote, Sender, SessionKey, Timestamp};
 
+pub mod discord;
+pub mod irc;
 pub mod markdown;
+pub mod matrix;
+pub mod signature;
+pub mod slack;
 pub mod telegram;
 pub mod webchat;
+pub mod whatsapp;
 
 /// What a channel says of one message, before the door knows whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

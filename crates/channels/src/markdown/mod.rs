@@ -13,9 +13,11 @@
 mod parse;
 mod split;
 mod table;
+mod write;
 
 pub use parse::parse;
 pub use split::{Limits, split};
+pub use write::{Dialect, Mark, messages, parts, write};
 
 /// A paragraph, a line of a list, or a code block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +76,30 @@ impl Block {
 
     fn is_blank(&self) -> bool {
         self.texts().all(|text| text.trim().is_empty())
+    }
+}
+
+/// A block's lines, each as a block of its own.
+pub fn lines(block: &Block) -> Vec<Block> {
+    let of = |body| Block { spaced: false, quoted: block.quoted, body };
+    match &block.body {
+        Body::Code { language, text } => {
+            text.split('\n').map(|line| of(Body::Code { language: language.clone(), text: line.to_owned() })).collect()
+        }
+        Body::Text(spans) => {
+            let mut lines: Vec<Vec<Span>> = vec![vec![]];
+            for span in spans {
+                for (index, text) in span.text.split('\n').enumerate() {
+                    if index > 0 {
+                        lines.push(vec![]);
+                    }
+                    if let Some(line) = lines.last_mut().filter(|_| !text.is_empty()) {
+                        line.push(Span { text: text.to_owned(), style: span.style, link: span.link.clone() });
+                    }
+                }
+            }
+            lines.into_iter().map(|spans| of(Body::Text(spans))).collect()
+        }
     }
 }
 

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, and so may the functions it calls")]
 
 mod client;
+mod dialects;
 mod rendering;
 mod updates;

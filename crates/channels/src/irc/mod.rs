@@ -1,0 +1,5 @@
+//! IRC: what its channels and people are sent.
+
+mod render;
+
+pub use render::{MAX_LINE, render};

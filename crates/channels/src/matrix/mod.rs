@@ -1,0 +1,5 @@
+//! Matrix: what its rooms are sent.
+
+mod render;
+
+pub use render::{Chunk, MAX_HTML, render};
