@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::scripted_model::KEY;
+use crate::scripted_model::{KEY, Reply, ScriptedModel};
 use crate::session::{Pictures, Session, agent};
 
 const SCRIPT: &str = r#"
@@ -267,6 +267,26 @@ async fn the_text_so_far_is_told_from_its_beginning() {
         assert!(!told.is_empty() && told.iter().all(|text| answers[0].text.starts_with(text)), "{api:?}: {told:?}");
         assert!(told.is_sorted_by_key(String::len), "{told:?}");
     }
+}
+
+#[tokio::test]
+async fn the_newest_pictures_are_shown_and_the_older_told_of() {
+    let model = ScriptedModel::start([Reply::Text("Ten herons.")]).await;
+    let (agent, key) = (agent(AgentConfig { private_models: true, ..AgentConfig::default() }), Secret::new(KEY));
+    let names: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
+    let host = Pictures(names.iter().map(|name| (MediaId::of(name), *name)).collect());
+    let mut session = Session::default();
+    for (id, _) in &host.0 {
+        say_with_picture(&mut session, "look");
+        let Some(EntryBody::User(user)) = session.entries.last_mut().map(|entry| &mut entry.body) else { return };
+        user.attachments[0].media = Some(Media { id: id.clone(), ..picture() });
+    }
+    let request = session.request(Some("custom/m"), Some(&model.url), &key);
+    agent.answer(&ModelRequest { host: &host, ..request }).await.expect("an answer");
+    let request = model.finish().remove(0).to_string();
+    assert_eq!(request.matches("data:image/png;base64,").count(), 8);
+    assert_eq!(request.matches("is not shown: there are newer ones.").count(), 2);
+    assert!(!request.contains(&base64(b"1")) && request.contains(&base64(b"2")));
 }
 
 fn base64(bytes: &[u8]) -> String {
