@@ -226,5 +226,13 @@ async fn environment(config: &DevConfig, embedded: &Embedded) -> anyhow::Result<
     store.create_missing().await?;
     let queues = Queues::create_missing(aws.sqs).await?;
     let http = runtime::http_client()?;
-    Ok(Environment { store, queues, clock: Clock::system(), entropy, settings: config.settings.clone(), http })
+    Ok(Environment {
+        store,
+        queues,
+        clock: Clock::system(),
+        entropy,
+        settings: config.settings.clone(),
+        http,
+        bedrock: None,
+    })
 }

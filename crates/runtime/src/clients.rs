@@ -15,8 +15,11 @@ pub struct AwsClients {
     pub s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub kms: aws_sdk_kms::Client,
-    /// What they were made from: the region and the credentials.
-    pub config: SdkConfig,
+}
+
+/// The region and the credentials of the environment: a function's role.
+pub(crate) async fn role() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await
 }
 
 /// Where stand-ins for the services listen.
@@ -28,16 +31,13 @@ pub struct LocalEndpoints {
 }
 
 impl AwsClients {
-    /// Clients with the credentials of the environment: a function's role. The SDK itself reads
-    /// `AWS_ENDPOINT_URL_DYNAMODB` and its siblings.
-    pub async fn from_role() -> AwsClients {
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await;
+    /// Clients with a role's credentials. The SDK itself reads `AWS_ENDPOINT_URL_DYNAMODB` and its siblings.
+    pub fn of(role: &SdkConfig) -> AwsClients {
         AwsClients {
-            dynamo: aws_sdk_dynamodb::Client::new(&config),
-            s3: aws_sdk_s3::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            kms: aws_sdk_kms::Client::new(&config),
-            config,
+            dynamo: aws_sdk_dynamodb::Client::new(role),
+            s3: aws_sdk_s3::Client::new(role),
+            sqs: aws_sdk_sqs::Client::new(role),
+            kms: aws_sdk_kms::Client::new(role),
         }
     }
 
@@ -58,7 +58,6 @@ impl AwsClients {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             kms: aws_sdk_kms::Client::new(&config),
-            config,
         }
     }
 }

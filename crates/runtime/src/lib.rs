@@ -36,12 +36,13 @@ impl Environment {
         init_telemetry(LogFormat::Json);
         install_crypto();
         let settings = Settings::from_env()?;
-        let aws = AwsClients::from_role().await;
+        let role = clients::role().await;
+        let aws = AwsClients::of(&role);
         let keyring = Keyring::kms(aws.kms, settings.kms_key.clone());
         let store = Store::new(aws.dynamo, aws.s3, settings.table.clone(), settings.bucket.clone(), keyring);
         Ok(Environment {
             store,
-            bedrock: settings.bedrock.then_some(aws.config),
+            bedrock: settings.bedrock.then_some(role),
             queues: Queues::new(aws.sqs, settings.queues.clone()),
             clock: Clock::system(),
             entropy: Entropy::system(),

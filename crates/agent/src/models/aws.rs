@@ -17,7 +17,7 @@ use super::Failure;
 pub struct AwsAccess {
     pub region: String,
     pub credentials: SharedCredentialsProvider,
-    /// Replaces the region's own address, up to the path: for a VPC endpoint.
+    /// Replaces the region's own address, up to the path.
     pub endpoint: Option<String>,
 }
 

@@ -120,7 +120,7 @@ pub(super) fn valid_arguments(arguments: &str) -> &str {
     if arguments.trim().is_empty() || object(arguments).is_none() { "{}" } else { arguments }
 }
 
-/// Where models that think between their calls (DeepSeek's, Moonshot's) put their thoughts and want them back.
+/// Where models that think between their calls (`DeepSeek`'s, Moonshot's) put their thoughts and want them back.
 const REASONING: &str = "reasoning_content";
 
 /// Reads chunks and whole completions. All of their parts are optional: compatible servers leave out what they please.
@@ -189,15 +189,11 @@ impl Reader {
     fn take_call(&mut self, index: u64, part: &Value) {
         let id = text(part, "id");
         // Some servers give all calls the same number, and each another id.
-        let is_same =
-            |(at, call): &&mut (u64, DraftCall)| *at == index && (id.is_empty() || call.id.is_empty() || call.id == id);
-        let at = match self.calls.iter_mut().rposition(|mut known| is_same(&&mut known)) {
-            Some(at) => at,
-            None => {
-                self.calls.push((index, DraftCall::default()));
-                self.calls.len() - 1
-            }
-        };
+        let is_same = |known: &DraftCall| id.is_empty() || known.id.is_empty() || known.id == id;
+        let at = self.calls.iter().rposition(|(at, known)| *at == index && is_same(known)).unwrap_or_else(|| {
+            self.calls.push((index, DraftCall::default()));
+            self.calls.len() - 1
+        });
         let call = &mut self.calls[at].1;
         if call.id.is_empty() {
             id.clone_into(&mut call.id);

@@ -11,8 +11,11 @@ use crate::transcript::Step;
 
 /// How many pictures a model is shown with one question.
 pub(super) const MAX_PICTURES: usize = 8;
-/// The largest picture that a model is shown, in bytes (Anthropic's limit, the lowest).
-const MAX_PICTURE: u64 = 5 << 20;
+/// The largest picture that a model is shown, in bytes: 5 MB once it is written in base64 (Anthropic's and Bedrock's limit,
+/// the lowest).
+const MAX_PICTURE: u64 = 3_750_000;
+/// All pictures of a question together, in bytes: Google takes requests of 20 MB.
+const MAX_TOGETHER: usize = 12_000_000;
 
 /// The loaded pictures, in base64.
 #[derive(Debug, Default)]
@@ -39,7 +42,7 @@ impl Pictures {
             }
             let why = match () {
                 () if !sees => Hidden::Blind,
-                () if pictures.0.len() >= MAX_PICTURES => Hidden::Older,
+                () if pictures.0.len() >= MAX_PICTURES || is_full(&pictures, media.size) => Hidden::Older,
                 () if media.size > MAX_PICTURE => Hidden::TooLarge,
                 () => match host.media(&media.id).await {
                     Ok(bytes) if bytes.len() as u64 <= MAX_PICTURE => {
@@ -86,6 +89,11 @@ impl Pictures {
     }
 }
 
+/// Whether a further picture of `size` bytes would be too much.
+fn is_full(pictures: &Pictures, size: u64) -> bool {
+    pictures.bytes() as u64 / 4 * 3 + size > MAX_TOGETHER as u64
+}
+
 fn wanted<'s>(steps: &'s [Step<'_>]) -> impl Iterator<Item = &'s Media> {
     steps.iter().flat_map(|step| match step {
         Step::User { pictures, .. } => pictures.clone(),
@@ -119,8 +127,40 @@ fn line(media: &Media, why: &Hidden) -> String {
     let why = match why {
         Hidden::Blind => "you cannot see pictures",
         Hidden::Older => "there are newer ones",
-        Hidden::TooLarge => "it is larger than 5 MB",
+        Hidden::TooLarge => "it is too large",
         Hidden::Lost => "it could not be read",
     };
     format!("\n[A picture ({}) is not shown: {why}.]", media.mime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoHost;
+
+    fn picture(name: &str, size: u64) -> Media {
+        Media { id: MediaId::of(name.as_bytes()), mime: "image/png".into(), size, name: None }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_shown_is_told_of() {
+        let (lost, large) = (picture("lost", 3), picture("large", MAX_PICTURE + 1));
+        let steps = || [Step::User { text: "look".into(), pictures: vec![&lost, &large] }];
+        let told = async |sees| {
+            let mut steps = steps();
+            assert_eq!(Pictures::load(&mut steps, &NoHost, sees).await.len(), 0);
+            let [Step::User { text, pictures }] = steps else { panic!("{steps:?}") };
+            assert!(pictures.is_empty());
+            text.replace("[A picture (image/png) is not shown: ", "[")
+        };
+        assert_eq!(told(true).await, "look\n[it could not be read.]\n[it is too large.]");
+        assert_eq!(told(false).await, "look\n[you cannot see pictures.]\n[you cannot see pictures.]");
+        assert_eq!((Pictures::count(&mut steps(), true), Pictures::count(&mut steps(), false)), (2, 0));
+    }
+
+    #[test]
+    fn all_together_are_bounded() {
+        let loaded = Pictures([(picture("a", 0).id, "A".repeat(MAX_TOGETHER / 3 * 4))].into());
+        assert!(is_full(&loaded, 10) && !is_full(&Pictures::default(), MAX_PICTURE));
+    }
 }

@@ -221,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn models_are_taken_to_see_unless_it_is_known() {
+        assert!(sees("openai/gpt-5.1") && sees("custom/whatever"));
+        assert!(!sees("deepseek/deepseek-chat") && !sees("openrouter/openai/gpt-oss-120b"));
+    }
+
+    #[test]
     fn anthropics_models_are_told() {
         let is_anthropic = |model| BotView { model: Some(model), ..BotView::default() }.is_anthropic();
         assert!(is_anthropic("anthropic/claude-x") && is_anthropic("openrouter/anthropic/claude-x"));

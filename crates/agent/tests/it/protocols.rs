@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use agent::{AgentConfig, AwsAccess, Mind, ModelRequest, Progress, Secret};
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use domain::account::ModelApi;
@@ -19,17 +19,20 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::scripted_model::KEY;
+use crate::scripted_model::{KEY, Reply, ScriptedModel};
 use crate::session::{Pictures, Session, agent};
 
 const SCRIPT: &str = r#"
     const { LLMock } = require('@copilotkit/aimock');
     const call = (name, args) => ({ name, arguments: args });
-    const mock = new LLMock({ port: 0, host: '127.0.0.1' });
-    mock.addFixture({ match: { userMessage: 'time', hasToolResult: false }, response: {
+    const mock = new LLMock({ port: 0, host: '127.0.0.1', latency: 10, chunkSize: 8 });
+    const begins = (word) => ({ predicate: ({ messages }) =>
+        JSON.stringify(messages.filter(({ role }) => role === 'user')).includes(word)
+        && !messages.some(({ role }) => role === 'tool') });
+    mock.addFixture({ match: begins('time'), response: {
         content: 'I look.', reasoning: 'Hm.',
         toolCalls: [call('current_time', '{}'), call('current_time', '{"zone":"Asia/Tokyo"}')] } });
-    mock.addFixture({ match: { userMessage: 'broken', hasToolResult: false }, response: {
+    mock.addFixture({ match: begins('broken'), response: {
         toolCalls: [call('current_time', '{"zone":')] } });
     mock.addFixture({ match: {}, response: { content: 'It is three here and eleven in Tokyo.' } });
     mock.start().then(() => console.log('serving at ' + mock.url));
@@ -116,6 +119,10 @@ async fn pass_on(State(proxy): State<Proxy>, uri: Uri, headers: HeaderMap, bytes
             return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")], axum::Json(error)).into_response();
         }
     }
+    // aimock takes everything in this list for a tool.
+    if let Some(tools) = body.pointer_mut("/toolConfig/tools").and_then(Value::as_array_mut) {
+        tools.retain(|tool| tool.get("cachePoint").is_none());
+    }
     let mut path = uri.to_string();
     if proxy.is_whole {
         body.as_object_mut().expect("an object").remove("stream");
@@ -129,13 +136,8 @@ async fn pass_on(State(proxy): State<Proxy>, uri: Uri, headers: HeaderMap, bytes
     }
     let response = request.send().await.expect("aimock's answer");
     let status = response.status();
-    let kind = response.headers().get("content-type").cloned();
-    let bytes = response.bytes().await.expect("aimock's answer");
-    let headers = kind.map(|kind| [("content-type", kind)]);
-    match headers {
-        Some(headers) => (status, headers, bytes).into_response(),
-        None => (status, bytes).into_response(),
-    }
+    let kind = response.headers().get(CONTENT_TYPE).cloned().expect("a content type");
+    (status, [(CONTENT_TYPE, kind)], Body::from_stream(response.bytes_stream())).into_response()
 }
 
 #[derive(Default)]
@@ -257,12 +259,34 @@ async fn limits_are_waited_for_and_malformed_calls_told_to_the_model() {
 }
 
 #[tokio::test]
-async fn an_answer_is_told_in_time() {
+async fn the_text_so_far_is_told_from_its_beginning() {
     let peer = Peer::start().await;
-    let (_, url) = Proxy::start(&peer, false, 0).await;
-    let talking = talk(ModelApi::OpenaiCompletions, "custom/m", &format!("{url}/v1"), "hello", None);
-    let (answers, told) = tokio::time::timeout(Duration::from_secs(20), talking).await.expect("an answer");
-    assert!(told.iter().all(|text| answers[0].text.starts_with(text)), "{told:?}");
+    for (api, reference, base) in PROTOCOLS {
+        let (_, url) = Proxy::start(&peer, false, 0).await;
+        let (answers, told) = talk(api, reference, &format!("{url}{base}"), "hello", None).await;
+        assert!(!told.is_empty() && told.iter().all(|text| answers[0].text.starts_with(text)), "{api:?}: {told:?}");
+        assert!(told.is_sorted_by_key(String::len), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_pictures_are_shown_and_the_older_told_of() {
+    let model = ScriptedModel::start([Reply::Text("Ten herons.")]).await;
+    let (agent, key) = (agent(AgentConfig { private_models: true, ..AgentConfig::default() }), Secret::new(KEY));
+    let names: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
+    let host = Pictures(names.iter().map(|name| (MediaId::of(name), *name)).collect());
+    let mut session = Session::default();
+    for (id, _) in &host.0 {
+        say_with_picture(&mut session, "look");
+        let Some(EntryBody::User(user)) = session.entries.last_mut().map(|entry| &mut entry.body) else { return };
+        user.attachments[0].media = Some(Media { id: id.clone(), ..picture() });
+    }
+    let request = session.request(Some("custom/m"), Some(&model.url), &key);
+    agent.answer(&ModelRequest { host: &host, ..request }).await.expect("an answer");
+    let request = model.finish().remove(0).to_string();
+    assert_eq!(request.matches("data:image/png;base64,").count(), 8);
+    assert_eq!(request.matches("is not shown: there are newer ones.").count(), 2);
+    assert!(!request.contains(&base64(b"1")) && request.contains(&base64(b"2")));
 }
 
 fn base64(bytes: &[u8]) -> String {

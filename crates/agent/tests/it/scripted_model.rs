@@ -129,7 +129,7 @@ fn check(request: &Value) -> Result<(), String> {
         let message = &messages[at];
         at += 1;
         match message["role"].as_str() {
-            Some("user") if message["content"].is_string() => {}
+            Some("user") if message["content"].is_string() || message["content"].is_array() => {}
             Some("assistant") => {
                 let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
                 if calls.is_empty() && message["content"].as_str().unwrap_or_default().is_empty() {

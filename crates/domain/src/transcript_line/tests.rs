@@ -176,7 +176,7 @@ fn an_answer_has_openclaws_shape() {
         "provider": "openai",
         "model": "gpt-5",
         "usage": {
-            "input": 60, "output": 5, "cacheRead": 40, "cacheWrite": 0, "totalTokens": 105,
+            "input": 40, "output": 5, "cacheRead": 40, "cacheWrite": 20, "totalTokens": 105,
             "cost": { "input": 0.0, "output": 0.0, "cacheRead": 0.0, "cacheWrite": 0.0, "total": 0.0015 },
         },
         "stopReason": "toolUse",
