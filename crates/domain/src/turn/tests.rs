@@ -5,6 +5,7 @@ use crate::queueing::{DropPolicy, QueueMode};
 use crate::reset::{ResetMode, ResetPolicy};
 use crate::{AccountId, BotId, BotStatus, Channel, EntryId, SessionKey};
 
+mod children;
 mod commands;
 mod crowds;
 mod money;
