@@ -403,7 +403,11 @@ async fn sessions_are_listed_read_and_spoken_to_within_the_bot_alone() {
     assert_eq!(world.last(5), "3 of Some(3)");
     for command in [format!("history {} 3", session(7)), format!("say {} hello", session(7))] {
         world.hear(5, command.len() as u32, &format!("do {command}")).await;
-        assert!(world.last(5).starts_with("There is no session `agent:main:telegram:direct:7`"), "{}", world.last(5));
+        assert!(
+            world.last(5).starts_with("There is no session <code>agent:main:telegram:direct:7</code>"),
+            "{}",
+            world.last(5)
+        );
     }
     let theirs = world.account().session_load(other.id, &session(7)).await.unwrap();
     assert_eq!(theirs.entries.len(), 2);
