@@ -37,8 +37,7 @@ fn last_paragraph(text: &str) -> &str {
 impl Obedient {
     fn think(&self, request: &ModelRequest<'_>) -> Answer {
         let is_result = |entry: &&Entry| matches!(entry.body, EntryBody::ToolResult(_));
-        let results: Vec<&str> =
-            request.entries.iter().rev().take_while(is_result).map(|entry| result_of(entry)).collect();
+        let results: Vec<&str> = request.entries.iter().rev().take_while(is_result).map(result_of).collect();
         let command = request.entries.iter().rev().find_map(|entry| match &entry.body {
             EntryBody::User(user) => Some(last_paragraph(&user.text)),
             _ => None,
