@@ -37,8 +37,7 @@ fn last_paragraph(text: &str) -> &str {
 impl Obedient {
     fn think(&self, request: &ModelRequest<'_>) -> Answer {
         let is_result = |entry: &&Entry| matches!(entry.body, EntryBody::ToolResult(_));
-        let results: Vec<&str> =
-            request.entries.iter().rev().take_while(is_result).map(|entry| result_of(entry)).collect();
+        let results: Vec<&str> = request.entries.iter().rev().take_while(is_result).map(result_of).collect();
         let command = request.entries.iter().rev().find_map(|entry| match &entry.body {
             EntryBody::User(user) => Some(last_paragraph(&user.text)),
             _ => None,
@@ -170,7 +169,14 @@ impl ToolRules for Obedient {
 
 impl Mind for Obedient {
     fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
-        Box::pin(async { Ok(self.think(request)) })
+        Box::pin(async {
+            let answer = self.think(request);
+            if answer.text == "heard: break" {
+                let (detail, person) = ("told to".to_owned(), "I am broken.".to_owned());
+                return Err(ModelError::Permanent { detail, person });
+            }
+            Ok(answer)
+        })
     }
 
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
@@ -281,7 +287,7 @@ impl World {
     /// What was sent to a chat.
     fn sent(&self, chat: u32) -> Vec<String> {
         let sent = self.telegram.sent(TOKEN).into_iter();
-        sent.filter(|sent| sent.chat == chat.to_string()).map(|sent| sent.text_html).collect()
+        sent.filter(|sent| sent.chat == chat.to_string()).map(|sent| sent.text_html.replace("&quot;", "\"")).collect()
     }
 
     /// The last thing that was sent to a chat.
@@ -314,7 +320,7 @@ async fn the_workspace_is_written_under_conditions_and_read_at_the_next_step() {
     world.hear(5, 4, "do write memory/today.md new sun").await;
     assert!(world.last(5).starts_with("the file was changed meanwhile"), "{}", world.last(5));
     world.hear(5, 5, "do read memory/today.md").await;
-    let (tag, text) = world.last(5).split_once(' ').map(|(a, b)| (a.replace("&quot;", "\""), b.to_owned())).unwrap();
+    let (tag, text) = world.last(5).split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     assert_eq!(text, "rain");
     world.hear(5, 6, &format!("do write memory/today.md {tag} sun")).await;
     assert!(world.last(5).starts_with("ok"));
@@ -327,7 +333,7 @@ async fn the_workspace_is_written_under_conditions_and_read_at_the_next_step() {
     world.hear(5, 10, "do fill large.md 262145").await;
     assert!(world.last(5).contains("256 KB at most"), "{}", world.last(5));
     world.hear(5, 11, "do keep").await;
-    assert_eq!(world.last(5), "5 b&quot;bytes&quot;".replace("&quot;", "\""));
+    assert_eq!(world.last(5), "5 b\"bytes\"");
 }
 
 #[tokio::test]
@@ -391,12 +397,16 @@ async fn sessions_are_listed_read_and_spoken_to_within_the_bot_alone() {
     world.work().await;
 
     world.hear(5, 1, "do sessions").await;
-    assert_eq!(world.last(5), session(6).to_string(), "that of this turn is not committed yet");
+    assert_eq!(world.last(5), format!("{} {}", session(5), session(6)), "the newest first");
     world.hear(5, 2, &format!("do history {} 3", session(6))).await;
     assert_eq!(world.last(5), "3 of Some(3)");
     for command in [format!("history {} 3", session(7)), format!("say {} hello", session(7))] {
         world.hear(5, command.len() as u32, &format!("do {command}")).await;
-        assert!(world.last(5).starts_with("There is no session `agent:main:telegram:direct:7`"), "{}", world.last(5));
+        assert!(
+            world.last(5).starts_with("There is no session <code>agent:main:telegram:direct:7</code>"),
+            "{}",
+            world.last(5)
+        );
     }
     let theirs = world.account().session_load(other.id, &session(7)).await.unwrap();
     assert_eq!(theirs.entries.len(), 2);
@@ -446,6 +456,14 @@ async fn work_that_is_given_away_is_done_once_and_the_person_is_told_once() {
     let waits_for = world.account().child_list(world.bot.id, &session(5), log[0].at).await.unwrap();
     assert!(waits_for.is_empty(), "{waits_for:?}");
     world.telegram.assert_clean();
+}
+
+#[tokio::test]
+async fn a_session_that_waits_is_told_when_the_work_fails() {
+    let world = World::start().await;
+    world.hear(5, 1, "do spawn weak break").await;
+    assert_eq!(world.sent(5), ["heard: I am broken."]);
+    assert_eq!(world.stack.take(Queue::TurnsDeadLetters).await.len(), 1);
 }
 
 #[tokio::test]

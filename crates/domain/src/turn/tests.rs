@@ -6,6 +6,7 @@ use crate::reset::{ResetMode, ResetPolicy};
 use crate::{AccountId, BotId, BotStatus, Channel, EntryId, SessionKey};
 
 mod approvals;
+mod children;
 mod commands;
 mod crowds;
 mod money;
