@@ -3,17 +3,21 @@
 //! forgotten.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use agent::{Agent, AgentConfig, BotView, Mind, ModelError, ModelRequest, ToolContext};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use axum::body::Body;
 use axum::http::Request;
 use delivery::DeliveryHandler;
 use domain::access::DmPolicy;
+use domain::turn::ToolRules;
 use domain::{
-    AccessPolicy, Bot, Budget, Entry, EntryBody, Link, ModelSettings, Price, QueueMode, QueueSettings, SessionKey,
-    SessionScope, Usage,
+    AccessPolicy, Answer, Bot, Budget, Entry, EntryBody, Link, ModelSettings, Price, QueueMode, QueueSettings,
+    SessionKey, SessionScope, ToolCall, ToolResult, Usage,
 };
+use futures::future::BoxFuture;
 use queues::{Queue, Received};
 use runtime::Environment;
 use serde_json::{Value, json};
@@ -29,6 +33,8 @@ use turn::TurnHandler;
 use crate::dev_process::report;
 
 const TOKEN: &str = "600:every-step";
+/// The chat of the bot's owner.
+const OWNER: u32 = 900;
 const WORK_TIME: Duration = Duration::from_secs(180);
 
 /// After this many messages the next ones are written in another chat, so that no context gets so long that it is
@@ -48,6 +54,8 @@ pub(crate) struct World {
     pub(crate) bot: Bot,
     link: Link,
     secret: String,
+    /// Its tools ask their owner before each call, and must not be repeated.
+    asks: bool,
 }
 
 impl World {
@@ -79,16 +87,20 @@ impl World {
         bot.dm_scope = SessionScope::PerChannelPeer;
         change(&mut bot);
         stack.environment.store.account(account).bot_create(&bot).await.unwrap();
-        let access = AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() };
+        let owners = vec![OWNER.to_string()];
+        let access = AccessPolicy { dm_policy: DmPolicy::Open, owners, ..AccessPolicy::default() };
         let (link, secret) = stack.telegram_link(&bot, TOKEN, access).await;
         let wire = Wire::to(&stack.endpoints());
         let worker = stack.environment_over(&wire.endpoints());
-        World { stack, wire, worker, telegram, model, bot, link, secret }
+        World { stack, wire, worker, telegram, model, bot, link, secret, asks: false }
     }
 
     /// Telegram posts the `n`-th message until it is told that it was taken.
     pub(crate) async fn post(&self, n: u32) {
-        let chat = chat_of(n);
+        self.post_text(chat_of(n), n, &format!("question {n}")).await;
+    }
+
+    async fn post_text(&self, chat: u32, n: u32, text: &str) {
         let update = json!({
             "update_id": n,
             "message": {
@@ -96,7 +108,7 @@ impl World {
                 "date": 1_795_341_600,
                 "chat": { "id": chat, "type": "private" },
                 "from": { "id": chat, "is_bot": false, "first_name": "Ada" },
-                "text": format!("question {n}"),
+                "text": text,
             }
         });
         for _ in 0..10 {
@@ -121,11 +133,19 @@ impl World {
         }
     }
 
+    fn turns(&self) -> TurnHandler {
+        if !self.asks {
+            return TurnHandler::new(self.worker.clone()).unwrap();
+        }
+        let config = AgentConfig { private_models: true, ..AgentConfig::default() };
+        TurnHandler::with_mind(self.worker.clone(), Arc::new(Asking(Agent::new(config).unwrap())))
+    }
+
     /// Works until nothing is left in the queues, as Lambda would, with a new worker after each death.
     /// With `twice`, every batch is given to two workers one after the other.
     pub(crate) async fn work(&self, twice: bool) {
         for _ in 0..40 {
-            let turns = TurnHandler::new(self.worker.clone()).unwrap();
+            let turns = self.turns();
             let deliveries = DeliveryHandler::new(self.worker.clone());
             let deadline = Instant::now() + WORK_TIME;
             let mut idle = true;
@@ -168,8 +188,7 @@ impl World {
 
     async fn log(&self, chat: u32) -> Vec<Entry> {
         let account = self.stack.environment.store.account(self.bot.account);
-        let session: SessionKey = format!("agent:main:telegram:direct:{chat}").parse().unwrap();
-        account.session_read(self.bot.id, &session, 0, 1000).await.unwrap().entries
+        account.session_read(self.bot.id, &session(chat), 0, 1000).await.unwrap().entries
     }
 
     /// What the bot's counter says.
@@ -220,9 +239,48 @@ impl World {
     }
 }
 
+/// The agent, whose tools all ask their owner and must not be repeated.
+struct Asking(Agent);
+
+impl ToolRules for Asking {
+    fn may_repeat(&self, _: &Bot, _: &ToolCall) -> bool {
+        false
+    }
+
+    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
+        true
+    }
+}
+
+impl Mind for Asking {
+    fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
+        self.0.answer(request)
+    }
+
+    fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
+        self.0.run_tool(call, context)
+    }
+
+    fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64> {
+        self.0.estimate(request)
+    }
+
+    fn tool_names(&self, bot: &BotView<'_>) -> Vec<String> {
+        self.0.tool_names(bot)
+    }
+
+    fn context_window(&self, bot: &BotView<'_>) -> u64 {
+        self.0.context_window(bot)
+    }
+}
+
 /// The chat that the `n`-th message is written in.
 fn chat_of(n: u32) -> u32 {
     1 + n / MESSAGES_OF_A_CHAT
+}
+
+fn session(chat: u32) -> SessionKey {
+    format!("agent:main:telegram:direct:{chat}").parse().unwrap()
 }
 
 fn kind(entry: &Entry) -> &'static str {
@@ -232,8 +290,8 @@ fn kind(entry: &Entry) -> &'static str {
         EntryBody::Assistant(_) => "calls",
         EntryBody::ToolResult(_) => "result",
         EntryBody::Notice { .. } => "notice",
-        EntryBody::Asked { .. }
-        | EntryBody::Failed { .. }
+        EntryBody::Asked { .. } => "asked",
+        EntryBody::Failed { .. }
         | EntryBody::Stopped { .. }
         | EntryBody::Reset { .. }
         | EntryBody::Compaction { .. }
@@ -328,6 +386,51 @@ fn cost(entry: &Entry) -> u64 {
     match &entry.body {
         EntryBody::Assistant(answer) => answer.cost,
         _ => 0,
+    }
+}
+
+/// A message whose tools ask: whatever goes wrong between the question and the answer, each call is asked for once, and
+/// runs once or is said to have an unknown outcome.
+#[tokio::test]
+async fn every_call_to_aws_of_an_approval_goes_wrong_once_in_every_way() {
+    let world = World { asks: true, ..World::start().await };
+    let state = world.stack.environment.store.account(world.bot.account);
+    let mut number = 0;
+    let mut calls = 1;
+    let (mut n, mut struck) = (0, 0);
+    while n < calls {
+        for fault in Fault::ALL {
+            let what = format!("{fault:?} at call {n}");
+            let first = number;
+            number += 1;
+            world.wire.arm(n, fault);
+            world.post_text(OWNER, number, "do it").await;
+            world.work(false).await;
+            let mut questions = 0;
+            while let [approval] = state.approval_list().await.unwrap().as_slice() {
+                questions += 1;
+                number += 1;
+                world.post_text(OWNER, number, &format!("/approve {} once", approval.code)).await;
+                world.work(false).await;
+            }
+            struck += usize::from(world.wire.has_struck());
+            calls = calls.max(if n == 0 { world.wire.calls().len() } else { 0 });
+            world.wire.clear();
+
+            let log = world.log(OWNER).await;
+            let mine: Vec<&Entry> = log.iter().filter(|entry| entry.turn == log.last().unwrap().turn).collect();
+            let count = |wanted: &str| mine.iter().filter(|entry| kind(entry) == wanted).count();
+            assert_eq!((questions, count("asked")), (2, 2), "{what}: one question for each of the model's answers");
+            assert_eq!((count("result"), count("answer")), (3, 1), "{what}");
+            assert_eq!(count("user"), (number - first) as usize, "{what}: each message is taken in once");
+            assert!(state.session_head(world.bot.id, &session(OWNER)).await.unwrap().unwrap().turn.is_none(), "{what}");
+        }
+        n += 1;
+    }
+    report(&format!("{struck} faults at {calls} calls of a message with two questions"));
+    assert!(struck >= calls * 3, "the faults must strike: {struck}");
+    for queue in [Queue::TurnsDeadLetters, Queue::OutboundDeadLetters] {
+        assert!(world.stack.take(queue).await.is_empty(), "a dead letter");
     }
 }
 

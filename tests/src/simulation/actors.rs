@@ -201,7 +201,7 @@ impl Post {
     /// Somebody reads a question: they answer in time or late, once or twice, or never.
     fn consider(&self, chat: &str, text: &str) {
         let Some(code) = text.split("`/approve ").nth(1).and_then(|rest| rest.split(' ').next()) else { return };
-        let mut decide = |word: &str, secs: std::ops::Range<u64>| {
+        let decide = |word: &str, secs: std::ops::Range<u64>| {
             let at = Instant::now() + Duration::from_secs(self.weather.random(|rng| rng.u64(secs)));
             self.decisions().push(Decided { at, chat: chat.to_owned(), text: format!("/approve {code} {word}") });
         };
