@@ -12,12 +12,24 @@ use crate::Sealed;
 pub enum ToolProfile {
     /// What tells of the session and the time, nothing else.
     Minimal,
-    /// Files, the web, sessions.
+    /// Files, pictures, the web, sessions.
     Coding,
     /// Messages and sessions.
     Messaging,
     #[default]
     Full,
+}
+
+impl ToolProfile {
+    /// Whether the profile has a group of tools.
+    fn has(self, group: &str) -> bool {
+        match self {
+            ToolProfile::Minimal => group == "status",
+            ToolProfile::Coding => matches!(group, "status" | "files" | "media" | "web" | "sessions"),
+            ToolProfile::Messaging => matches!(group, "status" | "messaging" | "sessions"),
+            ToolProfile::Full => true,
+        }
+    }
 }
 
 /// Which tools a bot may use. Names may end in `*`; `group:web` and its like stand for all tools of a group.
@@ -37,6 +49,28 @@ pub struct ToolPolicy {
     /// These only once the owner has approved the call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ask: Vec<String>,
+}
+
+impl ToolPolicy {
+    /// Whether a bot may use the tool `name` of `group`.
+    pub fn allows(&self, name: &str, group: &str) -> bool {
+        let is_of_profile = self.profile.has(group) && (self.allow.is_empty() || names(&self.allow, name, group));
+        (is_of_profile || names(&self.also_allow, name, group)) && !names(&self.deny, name, group)
+    }
+
+    /// Whether the owner has to approve each call of the tool.
+    pub fn asks(&self, name: &str, group: &str) -> bool {
+        names(&self.ask, name, group)
+    }
+}
+
+/// Whether a list names a tool: by its name, by how the name begins (`mcp_*`), or by its group (`group:web`).
+fn names(list: &[String], name: &str, group: &str) -> bool {
+    list.iter().any(|pattern| match (pattern.strip_prefix("group:"), pattern.strip_suffix('*')) {
+        (Some(wanted), _) => wanted == group,
+        (None, Some(beginning)) => name.starts_with(beginning),
+        (None, None) => pattern == name,
+    })
 }
 
 /// A server of tools that speaks the Model Context Protocol over streamable HTTP.
@@ -100,4 +134,55 @@ pub struct Abilities {
     /// If there are any, only these skills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skills: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOOLS: [(&str, &str); 6] = [
+        ("current_time", "status"),
+        ("read", "files"),
+        ("web_fetch", "web"),
+        ("message", "messaging"),
+        ("sessions_send", "sessions"),
+        ("mcp_bank_pay", "mcp"),
+    ];
+
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn allowed(policy: &ToolPolicy) -> Vec<&'static str> {
+        TOOLS.iter().filter(|(name, group)| policy.allows(name, group)).map(|(name, _)| *name).collect()
+    }
+
+    #[test]
+    fn a_profile_has_its_groups() {
+        let of = |profile| allowed(&ToolPolicy { profile, ..ToolPolicy::default() });
+        assert_eq!(of(ToolProfile::Minimal), ["current_time"]);
+        assert_eq!(of(ToolProfile::Coding), ["current_time", "read", "web_fetch", "sessions_send"]);
+        assert_eq!(of(ToolProfile::Messaging), ["current_time", "message", "sessions_send"]);
+        assert_eq!(of(ToolProfile::Full), TOOLS.map(|(name, _)| name));
+    }
+
+    #[test]
+    fn allow_narrows_also_allow_widens_and_deny_wins() {
+        let mut policy = ToolPolicy { profile: ToolProfile::Coding, ..ToolPolicy::default() };
+        policy.allow = list(&["group:web", "message", "read"]);
+        assert_eq!(allowed(&policy), ["read", "web_fetch"]);
+        policy.also_allow = list(&["mcp_bank_*", "message"]);
+        assert_eq!(allowed(&policy), ["read", "web_fetch", "message", "mcp_bank_pay"]);
+        policy.deny = list(&["group:files", "mcp_*", "web"]);
+        assert_eq!(allowed(&policy), ["web_fetch", "message"]);
+        policy.deny = list(&["*"]);
+        assert!(allowed(&policy).is_empty());
+    }
+
+    #[test]
+    fn what_asks_is_named_like_what_is_allowed() {
+        let policy = ToolPolicy { ask: list(&["group:messaging", "mcp_*", "read"]), ..ToolPolicy::default() };
+        let asking: Vec<_> = TOOLS.iter().filter(|(name, group)| policy.asks(name, group)).map(|t| t.0).collect();
+        assert_eq!(asking, ["read", "message", "mcp_bank_pay"]);
+    }
 }
