@@ -63,8 +63,8 @@ impl Mind for Agent {
         self.models.estimate(request, &self.toolbox)
     }
 
-    fn tool_names(&self, _: &BotView<'_>) -> Vec<String> {
-        self.toolbox.tools().iter().map(|tool| tool.name.to_owned()).collect()
+    fn tool_names(&self, bot: &BotView<'_>) -> Vec<String> {
+        self.toolbox.declared(bot).iter().map(|tool| tool.name.to_owned()).collect()
     }
 
     fn context_window(&self, bot: &BotView<'_>) -> u64 {

@@ -27,6 +27,8 @@ pub struct Tool {
     pub description: &'static str,
     /// JSON schema of the arguments: one flat object, without what strict modes refuse.
     pub parameters: Value,
+    /// What a bot's [`domain::ToolPolicy`] calls it and its like.
+    pub group: &'static str,
     /// Whether it may be run again when it is not known how it ended.
     pub may_repeat: bool,
 }
@@ -89,11 +91,15 @@ impl Toolbox {
         ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![] }
     }
 
-    // What follows is the same for every bot as long as all tools are told to all models.
+    /// The tools that the bot's owner lets it use.
+    fn allowed(&self, bot: &BotView<'_>) -> impl Iterator<Item = &Tool> {
+        let policy = &bot.abilities.tools;
+        self.tools.iter().filter(|tool| policy.allows(tool.name, tool.group))
+    }
 
     /// The tools that a bot's model is told of.
-    pub(crate) fn declared(&self, _: &BotView<'_>) -> Vec<Tool> {
-        self.tools.clone()
+    pub(crate) fn declared(&self, bot: &BotView<'_>) -> Vec<Tool> {
+        self.allowed(bot).cloned().collect()
     }
 
     /// A past call as the bot's model would make it now.
@@ -106,12 +112,18 @@ impl Toolbox {
         call
     }
 
+    /// The tool that a call means, if it may be called now. To the model, a tool that the owner denies is not there.
+    fn callable(&self, call: &ToolCall, bot: &BotView<'_>) -> Result<&Tool, ToolError> {
+        self.allowed(bot).find(|tool| tool.name == call.name).ok_or_else(|| {
+            let names: Vec<&str> = self.allowed(bot).map(|tool| tool.name).collect();
+            let others =
+                if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+            ToolError::RespondToModel(format!("There is no tool `{}`; {others}.", call.name))
+        })
+    }
+
     async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Result<String, ToolError> {
-        let Some(tool) = self.tool(&call.name) else {
-            let names: Vec<&str> = self.tools.iter().map(|tool| tool.name).collect();
-            let text = format!("There is no tool `{}`; there are: {}.", call.name, names.join(", "));
-            return Err(ToolError::RespondToModel(text));
-        };
+        let tool = self.callable(call, &context.bot)?;
         match tool.name {
             current_time::NAME => current_time::run(&arguments(call, tool)?, context),
             web_fetch::NAME => self.web_fetch.run(&arguments(call, tool)?).await,
@@ -126,8 +138,11 @@ impl ToolRules for Toolbox {
         self.tool(&call.name).is_none_or(|tool| tool.may_repeat)
     }
 
-    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
-        false
+    /// Nobody is asked about a call that is refused anyway.
+    fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool {
+        let policy = &bot.abilities.tools;
+        self.tool(&call.name)
+            .is_some_and(|tool| policy.allows(tool.name, tool.group) && policy.asks(tool.name, tool.group))
     }
 }
 
@@ -150,9 +165,13 @@ mod tests {
     }
 
     async fn run(name: &str, arguments: &str) -> (ToolOutcome, String) {
+        run_for(&domain::Abilities::default(), name, arguments).await
+    }
+
+    async fn run_for(abilities: &domain::Abilities, name: &str, arguments: &str) -> (ToolOutcome, String) {
         let call = ToolCall { id: "call_1".into(), name: name.into(), arguments: arguments.into() };
         let session = SessionKey::main("main");
-        let bot = BotView { time_zone: "Europe/Berlin", ..BotView::default() };
+        let bot = BotView { time_zone: "Europe/Berlin", abilities, ..BotView::default() };
         let now = Timestamp::from_secs(1_795_356_000);
         let turn = TurnId::from_parts(now, 1);
         let context = ToolContext { now, bot, session: &session, turn, entries: &[], host: &crate::NoHost };
@@ -174,6 +193,40 @@ mod tests {
 
         let (_, text) = run("web_fetch", "{}").await;
         assert!(text.starts_with("The arguments do not fit: missing field `url`"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_denied_tool_is_neither_told_of_nor_run() {
+        let mut abilities = domain::Abilities::default();
+        abilities.tools.deny = vec!["group:web".to_owned()];
+        let bot = BotView { abilities: &abilities, ..BotView::default() };
+        let told: Vec<&str> = toolbox().declared(&bot).iter().map(|tool| tool.name).collect();
+        assert_eq!(told, ["current_time"]);
+        let (outcome, text) = run_for(&abilities, "web_fetch", "{\"url\":\"https://example.com/\"}").await;
+        assert_eq!(outcome, ToolOutcome::Error);
+        assert_eq!(text, "There is no tool `web_fetch`; there are: current_time.");
+        abilities.tools.deny.push("current_*".to_owned());
+        assert_eq!(run_for(&abilities, "current_time", "").await.1, "There is no tool `current_time`; there is none.");
+    }
+
+    #[test]
+    fn the_owner_is_asked_about_what_may_be_used() {
+        let bot = |tools: serde_json::Value| -> Bot {
+            let at = Timestamp::from_secs(1_795_356_000);
+            let (id, account) = (domain::BotId::from_parts(at, 1), domain::AccountId::from_parts(at, 1));
+            let bot = serde_json::json!({
+                "id": id, "account": account, "name": "Heron", "agent": "main", "time_zone": "UTC",
+                "abilities": { "tools": tools }, "created_at": at, "updated_at": at, "version": 1,
+            });
+            serde_json::from_value(bot).unwrap()
+        };
+        let call = ToolCall { id: "call_1".into(), name: "web_fetch".into(), arguments: "{}".into() };
+        let unknown = ToolCall { name: "shell".into(), ..call.clone() };
+        let asked = |bot: &Bot, call| toolbox().needs_approval(bot, call);
+        assert!(!asked(&bot(serde_json::json!({})), &call));
+        let asks = bot(serde_json::json!({ "ask": ["group:web", "shell"] }));
+        assert!(asked(&asks, &call) && !asked(&asks, &unknown));
+        assert!(!asked(&bot(serde_json::json!({ "ask": ["web_*"], "deny": ["web_fetch"] })), &call));
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ pub(super) fn describe() -> Tool {
                 },
             },
         }),
+        group: "status",
         may_repeat: true,
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn describe() -> Tool {
             },
             "required": ["url"],
         }),
+        group: "web",
         may_repeat: true,
     }
 }
