@@ -19,6 +19,7 @@ mod listening;
 mod mind;
 mod models;
 mod prompt;
+mod skills;
 mod summary;
 mod tools;
 mod transcript;
@@ -35,7 +36,8 @@ pub use host::{Assignment, Expect, FileContent, FileInfo, Host, HostError, NoHos
 pub use listening::{ListenError, Recording};
 pub use mind::{BoxFuture, Mind, Progress};
 pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of};
-pub use prompt::PROMPT_FILES;
+pub use prompt::{PROMPT_FILES, PromptPart, PromptReport, prompt_report};
+pub use skills::{BrokenSkill, Manifest, Skill, Skills, SkillsError, in_force};
 pub use tools::{Tool, ToolContext, Toolbox};
 pub use workspace::{Workspace, WorkspaceFile, default_workspace};
 
@@ -98,6 +100,8 @@ pub struct Secrets {
 static NO_SECRETS: Secrets =
     Secrets { providers: BTreeMap::new(), search: None, transcription: None, mcp: BTreeMap::new() };
 
+static NO_SKILLS: Skills = Skills::NONE;
+
 static NO_ABILITIES: std::sync::LazyLock<Abilities> = std::sync::LazyLock::new(Abilities::default);
 
 /// What the agent has to know of a bot.
@@ -119,6 +123,7 @@ pub struct BotView<'a> {
     pub thinking: Option<Thinking>,
     pub abilities: &'a Abilities,
     pub secrets: &'a Secrets,
+    pub skills: &'a Skills,
     /// What the model costs. `None`: what [`price_of`] knows of it.
     pub price: Option<Price>,
     /// How many tokens the model reads at most. `None`: what is known of it.
@@ -140,6 +145,7 @@ impl Default for BotView<'_> {
             thinking: None,
             abilities: &NO_ABILITIES,
             secrets: &NO_SECRETS,
+            skills: &NO_SKILLS,
             price: None,
             context_window: None,
             metered: false,

@@ -1,43 +1,99 @@
-//! The system prompt: how to behave, who the bot is, what day it is, where it speaks, and its files.
+//! The system prompt, in parts: how to behave, the bot's files, its skills, then what changes: the day and the place.
 //!
-//! It changes once a day at most while a workspace stays as it is, so that providers can keep the
-//! beginning of a request in their caches.
+//! What changes most stands last, so that providers can keep the beginning of a request in their caches.
 
-use domain::{Channel, ChatKind};
+use domain::{Channel, ChatKind, Context};
 
-use crate::ModelRequest;
-use crate::tools::local_time;
-use crate::transcript::{cut, user};
+use crate::tools::{Tool, local_time};
+use crate::transcript::{self, Step, cut, user};
+use crate::{ModelRequest, Workspace};
 
 const CORE: &str = include_str!("../prompts/core.md");
 
 /// The workspace files that are part of the prompt, in this order (OpenClaw's).
 pub const PROMPT_FILES: [&str; 8] =
     ["AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md", "MEMORY.md", "BOOTSTRAP.md", "HEARTBEAT.md"];
+/// What the bot knows of its people, and what its people are to do with it alone: not for a group to read.
+const PRIVATE_FILES: [&str; 3] = ["USER.md", "MEMORY.md", "BOOTSTRAP.md"];
 /// How much of one file is shown, in characters (OpenClaw's limit).
 const MAX_FILE: usize = 20_000;
 /// How much of all files is shown, in characters (OpenClaw's limit).
 const MAX_FILES: usize = 60_000;
+/// How much of a skill's description is shown, in characters. The rest is read with the skill.
+const MAX_DESCRIPTION: usize = 250;
+/// A rule of thumb for text in English.
+const CHARS_PER_TOKEN: usize = 4;
+
+/// A request to a model, by its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptReport {
+    /// In the order in which a model reads them.
+    pub parts: Vec<PromptPart>,
+    /// The sum of the parts' tokens: an estimate.
+    pub tokens: usize,
+}
+
+/// One part of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptPart {
+    /// Such as `core`, `SOUL.md`, `skills`, `today`, `tools`, `conversation`.
+    pub name: String,
+    pub text: String,
+    /// An estimate: a token for every four characters.
+    pub tokens: usize,
+    /// Whether it belongs to the system prompt, whose text is these parts with an empty line between them.
+    pub is_system: bool,
+}
+
+impl PromptPart {
+    fn new(name: impl Into<String>, text: String, is_system: bool) -> PromptPart {
+        let tokens = text.chars().count().div_ceil(CHARS_PER_TOKEN);
+        PromptPart { name: name.into(), text, tokens, is_system }
+    }
+}
+
+/// What a model is sent for a request, by parts, with an estimate of what each takes.
+pub fn prompt_report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
+    let mut all: Vec<PromptPart> =
+        parts(request).into_iter().map(|(name, text)| PromptPart::new(name, text, true)).collect();
+    let describe = |tool: &Tool| format!("{}: {}\n{}", tool.name, tool.description, tool.parameters);
+    let tools: Vec<String> = tools.iter().map(describe).collect();
+    let steps = transcript::conversation(request, &Context::of(request.entries));
+    let conversation: Vec<String> = steps.iter().map(step_text).collect();
+    for (name, texts) in [("tools", tools), ("conversation", conversation)] {
+        if !texts.is_empty() {
+            all.push(PromptPart::new(name, texts.join("\n\n"), false));
+        }
+    }
+    PromptReport { tokens: all.iter().map(|part| part.tokens).sum(), parts: all }
+}
 
 pub(crate) fn system(request: &ModelRequest<'_>) -> String {
-    let mut prompt = CORE.trim_end().to_owned();
-    prompt.push_str(&format!("\n\nYour name is {}.", request.bot.name));
+    parts(request).into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The system prompt's parts with their names; an empty line stands between them.
+fn parts(request: &ModelRequest<'_>) -> Vec<(&'static str, String)> {
+    let is_group = request.chat != ChatKind::Direct;
+    let mut parts = vec![("core", format!("{}\n\nYour name is {}.", CORE.trim_end(), request.bot.name))];
+    let files = files(request.workspace, is_group);
+    if !files.is_empty() {
+        parts.push(("files", "Your workspace files follow. They are yours: live by them.".to_owned()));
+        parts.extend(files);
+    }
+    parts.extend(skills(request).map(|text| ("skills", text)));
+    if is_group {
+        parts.push(("group", group(request.workspace)));
+    }
     let today = local_time(request.now, request.bot.time_zone).format("%A, %-d %B %Y");
-    prompt.push_str(&format!(
-        "\nToday is {today} (time zone {}). For the exact time call `current_time`.",
-        request.bot.time_zone
-    ));
+    let zone = request.bot.time_zone;
+    let mut place = format!("Today is {today} (time zone {zone}). For the exact time call `current_time`.");
     if let Some(hint) = channel_hint(request) {
-        prompt.push_str(&format!("\n{hint}"));
+        place.push('\n');
+        place.push_str(hint);
     }
-    if request.chat != ChatKind::Direct {
-        prompt.push_str(
-            "\nThis is a group: each message begins with its sender's name. \
-             Do not put your own name before your answers.",
-        );
-    }
-    push_files(&mut prompt, request);
-    prompt
+    parts.push(("today", place));
+    parts
 }
 
 /// What the place of the newest message asks of an answer's form.
@@ -51,20 +107,68 @@ fn channel_hint(request: &ModelRequest<'_>) -> Option<&'static str> {
     }
 }
 
-fn push_files(prompt: &mut String, request: &ModelRequest<'_>) {
+/// How to speak in a group, and what it must not be told.
+fn group(workspace: &Workspace) -> String {
+    let mut text = "This is a group: each message begins with its sender's name. \
+         Do not put your own name before your answers."
+        .to_owned();
+    if PRIVATE_FILES.iter().any(|name| workspace.text(name).is_some_and(|text| is_shown(name, text))) {
+        text.push_str(
+            " USER.md and MEMORY.md are private, so they are not shown here. Do not read them for this chat, \
+             and tell nobody what stands in them.",
+        );
+    }
+    text
+}
+
+/// Whether a file says anything to the model. OpenClaw's HEARTBEAT.md is empty when it has comments only.
+fn is_shown(name: &str, text: &str) -> bool {
+    let is_comment = |line: &str| name == "HEARTBEAT.md" && line.starts_with('#');
+    text.lines().map(str::trim).any(|line| !line.is_empty() && !is_comment(line))
+}
+
+/// The files that are shown, each in its frame.
+fn files(workspace: &Workspace, is_group: bool) -> Vec<(&'static str, String)> {
     let mut room = MAX_FILES;
-    let files = PROMPT_FILES.iter().filter_map(|name| Some((name, request.workspace.text(name)?.trim())));
-    for (index, (name, text)) in files.filter(|(_, text)| !text.is_empty()).enumerate() {
-        if index == 0 {
-            prompt.push_str("\n\nYour workspace files follow. They are yours: live by them.");
-        }
-        let (shown, left_out) = cut(text, MAX_FILE.min(room));
+    let mut parts = Vec::new();
+    for name in PROMPT_FILES.into_iter().filter(|name| !is_group || !PRIVATE_FILES.contains(name)) {
+        let Some(text) = workspace.text(name).filter(|text| is_shown(name, text)) else { continue };
+        let (shown, left_out) = cut(text.trim(), MAX_FILE.min(room));
         room -= shown.chars().count();
-        prompt.push_str(&format!("\n\n<file name=\"{name}\">\n{shown}"));
+        let mut part = format!("<file name=\"{name}\">\n{shown}");
         if left_out > 0 {
-            prompt.push_str(&format!("\n[{left_out} more characters of {name} are not shown.]"));
+            part.push_str(&format!("\n[{left_out} more characters of {name} are not shown.]"));
         }
-        prompt.push_str("\n</file>");
+        part.push_str("\n</file>");
+        parts.push((name, part));
+    }
+    parts
+}
+
+/// The skills that the model may read.
+fn skills(request: &ModelRequest<'_>) -> Option<String> {
+    let skills = request.bot.skills.for_model(request.bot.abilities.skills.as_deref());
+    let line = |(name, description): (&str, &str)| {
+        let (shown, left_out) = cut(description, MAX_DESCRIPTION);
+        format!("- {name}: {shown}{}", if left_out > 0 { "…" } else { "" })
+    };
+    let lines: Vec<String> =
+        skills.map(|skill| line((&skill.manifest.name, &skill.manifest.description))).collect();
+    (!lines.is_empty()).then(|| {
+        let list = lines.join("\n");
+        format!("Skills tell you how to do certain work. When one fits, first read it with `skill`, then follow it.\n\n{list}")
+    })
+}
+
+fn step_text(step: &Step<'_>) -> String {
+    match step {
+        Step::User { text, .. } => text.clone(),
+        Step::Assistant { text, calls, .. } => {
+            let calls = calls.iter().map(|answered| {
+                format!("{} {}\n{}", answered.call.name, answered.call.arguments, answered.result)
+            });
+            std::iter::once((*text).to_owned()).chain(calls).collect::<Vec<_>>().join("\n")
+        }
     }
 }
 
@@ -109,8 +213,6 @@ mod tests {
         - When there is nothing that you should say, answer with exactly `NO_REPLY` and nothing is sent.
 
         Your name is Heron.
-        Today is Monday, 23 November 2026 (time zone Pacific/Auckland). For the exact time call `current_time`.
-        This is a group: each message begins with its sender's name. Do not put your own name before your answers.
 
         Your workspace files follow. They are yours: live by them.
 
@@ -121,6 +223,10 @@ mod tests {
         <file name="SOUL.md">
         Be kind.
         </file>
+
+        This is a group: each message begins with its sender's name. Do not put your own name before your answers.
+
+        Today is Monday, 23 November 2026 (time zone Pacific/Auckland). For the exact time call `current_time`.
         "#);
     }
 

@@ -4,6 +4,7 @@
 //! descriptions and finds the function by name.
 
 mod current_time;
+mod skill;
 mod web_fetch;
 
 use std::borrow::Cow;
@@ -14,10 +15,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::egress::Guard;
+use crate::skills::in_force;
 use crate::{AgentError, BotView, Host};
 use web_fetch::WebFetch;
 
 pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
+pub(crate) use skill::NAME as SKILL;
 
 /// What a model is told about a tool, and the engine.
 #[derive(Clone, Debug)]
@@ -65,7 +68,7 @@ pub struct Toolbox {
 
 impl Toolbox {
     pub(crate) fn new(fetch_allow: &[String]) -> Result<Toolbox, AgentError> {
-        let tools = vec![current_time::describe(), web_fetch::describe()];
+        let tools = vec![current_time::describe(), web_fetch::describe(), skill::describe()];
         Ok(Toolbox { tools, web_fetch: WebFetch::new(Guard::new(fetch_allow)?)? })
     }
 
@@ -124,8 +127,12 @@ impl Toolbox {
 
     async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Result<String, ToolError> {
         let tool = self.callable(call, &context.bot)?;
+        if let Some(skill) = in_force(context.entries, context.turn, context.bot.skills) {
+            skill.manifest.allows(call).map_err(ToolError::RespondToModel)?;
+        }
         match tool.name {
             current_time::NAME => current_time::run(&arguments(call, tool)?, context),
+            skill::NAME => skill::run(&arguments(call, tool)?, context).await,
             web_fetch::NAME => self.web_fetch.run(&arguments(call, tool)?).await,
             unknown => Err(ToolError::Fatal(format!("`{unknown}` is described but cannot be run"))),
         }
@@ -184,7 +191,7 @@ mod tests {
     async fn what_a_model_gets_wrong_is_told_to_it() {
         let (outcome, text) = run("shell", "{}").await;
         assert_eq!(outcome, ToolOutcome::Error);
-        assert_eq!(text, "There is no tool `shell`; there are: current_time, web_fetch.");
+        assert_eq!(text, "There is no tool `shell`; there are: current_time, web_fetch, skill.");
 
         let (outcome, text) = run("web_fetch", "{\"url\":").await;
         assert_eq!(outcome, ToolOutcome::Error);

@@ -22,11 +22,12 @@ impl Workspace {
     }
 }
 
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("AGENTS.md", include_str!("../templates/AGENTS.md")),
     ("SOUL.md", include_str!("../templates/SOUL.md")),
     ("IDENTITY.md", include_str!("../templates/IDENTITY.md")),
     ("USER.md", include_str!("../templates/USER.md")),
+    ("BOOTSTRAP.md", include_str!("../templates/BOOTSTRAP.md")),
 ];
 
 /// What a new bot starts with.

@@ -1,6 +1,7 @@
 //! Settings of a deployment, from environment variables.
 
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use queues::QueueUrls;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub bedrock: bool,
     /// `LOWTIDE_MODEL_TIMEOUT_SECS`: how long one step waits for its model, repetitions included.
     pub model_timeout: Duration,
+    /// `LOWTIDE_SKILLS_DIR`: the skills that every bot has, a folder each. `None`: those in the binary.
+    pub skills_dir: Option<PathBuf>,
 }
 
 /// A turn function lives for 180 s: a step that waits this long for its model still leaves time to commit.
@@ -72,6 +75,7 @@ impl Settings {
             model_timeout: optional("LOWTIDE_MODEL_TIMEOUT_SECS")
                 .and_then(|secs| secs.parse().ok())
                 .map_or(MODEL_TIMEOUT, Duration::from_secs),
+            skills_dir: optional("LOWTIDE_SKILLS_DIR").map(PathBuf::from),
             ..Settings::default()
         }
     }

@@ -69,6 +69,7 @@ fn decision(environment: &Environment, approval: Approval, decision: Decision) -
         text: format!("/approve {code} {word}"),
         control: Some(Control::Approve { code, decision }),
         parent: None,
+        hops: 0,
         attachments: vec![],
         quote: None,
         sent_at: now,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent::{BotView, Secret, Secrets, Workspace, WorkspaceFile};
+use agent::{BotView, Secret, Secrets, Skills, Workspace, WorkspaceFile};
 use domain::account::Reach;
 use domain::turn::SessionSettings;
 use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
@@ -18,6 +18,9 @@ const FRESH_FOR: Duration = Duration::from_secs(2);
 /// A process keeps at most this many bots at hand.
 const CAPACITY: usize = 500;
 
+/// How many skills of a workspace are read. Each is a request when the bot has changed.
+const MAX_SKILLS: usize = 50;
+
 pub(crate) struct BotContext {
     pub(crate) bot: Bot,
     /// What all bots of its account together may spend.
@@ -25,6 +28,8 @@ pub(crate) struct BotContext {
     pub(crate) api_key: Option<Secret>,
     pub(crate) secrets: Secrets,
     pub(crate) workspace: Workspace,
+    /// Those of its workspace, and the built-in ones.
+    pub(crate) skills: Skills,
     /// Why its turns cannot be run, for the owner: something that it needs can be read no more.
     pub(crate) broken: Option<String>,
 }
@@ -33,8 +38,11 @@ pub(crate) struct BotContext {
 type Known = HashMap<(AccountId, BotId), (Instant, Arc<BotContext>)>;
 
 /// Bots that this process has worked for lately.
-#[derive(Default)]
-pub(crate) struct BotCache(Mutex<Known>);
+pub(crate) struct BotCache {
+    known: Mutex<Known>,
+    /// The skills that every bot has.
+    built_in: Skills,
+}
 
 impl BotContext {
     /// Whether its model calls have to be reserved.
@@ -68,6 +76,7 @@ impl BotContext {
             thinking: settings.thinking.or(model.thinking),
             abilities: &self.bot.abilities,
             secrets: &self.secrets,
+            skills: &self.skills,
             price: reach.price,
             context_window: reach.context_window,
             metered: self.is_metered(),
@@ -76,6 +85,10 @@ impl BotContext {
 }
 
 impl BotCache {
+    pub(crate) fn new(built_in: Skills) -> BotCache {
+        BotCache { known: Mutex::default(), built_in }
+    }
+
     /// The bot, at most [`FRESH_FOR`] old; `None` if there is none any more.
     pub(crate) async fn get(
         &self,
@@ -97,7 +110,7 @@ impl BotCache {
         // Writing a workspace file raises the bot's version too, so an unchanged bot has unchanged files.
         let context = match known {
             Some((_, context)) if context.bot.version == bot.version && context.account_budget == budget => context,
-            _ => Arc::new(load(environment, bot, budget).await?),
+            _ => Arc::new(load(environment, &self.built_in, bot, budget).await?),
         };
         let mut cache = self.lock();
         if cache.len() >= CAPACITY {
@@ -108,26 +121,34 @@ impl BotCache {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-async fn load(environment: &Environment, bot: Bot, account_budget: Budget) -> Result<BotContext, StoreError> {
+async fn load(
+    environment: &Environment,
+    built_in: &Skills,
+    bot: Bot,
+    account_budget: Budget,
+) -> Result<BotContext, StoreError> {
     match load_parts(environment, &bot).await {
-        Ok((workspace, api_key, secrets)) => {
-            Ok(BotContext { bot, account_budget, api_key, secrets, workspace, broken: None })
+        Ok((workspace, skills, api_key, secrets)) => {
+            let skills = skills.over(built_in);
+            Ok(BotContext { bot, account_budget, api_key, secrets, workspace, skills, broken: None })
         }
         Err(StoreError::Corrupt(reason)) => {
-            let workspace = Workspace::default();
-            let secrets = Secrets::default();
-            Ok(BotContext { bot, account_budget, api_key: None, secrets, workspace, broken: Some(reason) })
+            let (workspace, skills, secrets) = (Workspace::default(), Skills::default(), Secrets::default());
+            Ok(BotContext { bot, account_budget, api_key: None, secrets, workspace, skills, broken: Some(reason) })
         }
         Err(error) => Err(error),
     }
 }
 
-async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, Option<Secret>, Secrets), StoreError> {
-    let workspace = load_workspace(environment, bot).await?;
+async fn load_parts(
+    environment: &Environment,
+    bot: &Bot,
+) -> Result<(Workspace, Skills, Option<Secret>, Secrets), StoreError> {
+    let (workspace, skills) = load_workspace(environment, bot).await?;
     let keyring = environment.store.keyring();
     let (account, id) = (bot.account, bot.id);
     let api_key = match &bot.model.api_key {
@@ -154,20 +175,28 @@ async fn load_parts(environment: &Environment, bot: &Bot) -> Result<(Workspace, 
             secrets.mcp.insert(name.clone(), open(BotSecret::Mcp(name), sealed).await?);
         }
     }
-    Ok((workspace, api_key, secrets))
+    Ok((workspace, skills, api_key, secrets))
 }
 
-/// The files that turns are run with.
-pub(crate) async fn load_workspace(environment: &Environment, bot: &Bot) -> Result<Workspace, StoreError> {
+/// The files that turns are run with, and the workspace's own skills.
+pub(crate) async fn load_workspace(environment: &Environment, bot: &Bot) -> Result<(Workspace, Skills), StoreError> {
     let account = environment.store.account(bot.account);
-    let mut files = Vec::new();
+    let (mut files, mut skills) = (Vec::new(), Vec::new());
     for ObjectInfo { name, .. } in account.workspace_list(bot.id).await? {
-        if !agent::PROMPT_FILES.contains(&name.as_str()) {
-            continue;
-        }
-        if let Some(text) = account.workspace_get(bot.id, &name).await? {
-            files.push(WorkspaceFile { name, text });
+        if agent::PROMPT_FILES.contains(&name.as_str()) {
+            if let Some(text) = account.workspace_get(bot.id, &name).await? {
+                files.push(WorkspaceFile { name, text });
+            }
+        } else if is_skill(&name) && skills.len() < MAX_SKILLS {
+            // A bot is not broken by a skill that is no text.
+            let Some(object) = account.workspace_read(bot.id, &name).await? else { continue };
+            skills.push((name, String::from_utf8_lossy(&object.bytes).into_owned()));
         }
     }
-    Ok(Workspace { files })
+    let skills = Skills::discover(skills.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    Ok((Workspace { files }, skills))
+}
+
+fn is_skill(path: &str) -> bool {
+    path.strip_prefix("skills/").and_then(|path| path.strip_suffix("/SKILL.md")).is_some_and(|name| !name.contains('/'))
 }

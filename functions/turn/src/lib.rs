@@ -80,12 +80,21 @@ impl TurnHandler {
             ..AgentConfig::default()
         };
         let agent = Agent::new(config).context("the agent's clients")?;
-        Ok(TurnHandler::with_mind(environment, Arc::new(agent)).in_chats())
+        let skills = match &environment.settings.skills_dir {
+            Some(dir) => Skills::from_dir(dir).context("LOWTIDE_SKILLS_DIR")?,
+            None => Skills::embedded(),
+        };
+        for broken in skills.broken() {
+            tracing::error!("The built-in skill {} is left out: {}", broken.path, broken.error);
+        }
+        let handler = TurnHandler::with_mind(environment, Arc::new(agent)).in_chats();
+        Ok(TurnHandler { bots: BotCache::new(skills), ..handler })
     }
 
-    /// A handler whose turns are thought by `mind`. They do not touch chats while they run; see [`Self::in_chats`].
+    /// A handler whose turns are thought by `mind`, and whose bots have the skills of their workspaces only. They do not
+    /// touch chats while they run; see [`Self::in_chats`].
     pub fn with_mind(environment: Environment, mind: Arc<dyn Mind>) -> TurnHandler {
-        TurnHandler { mind, bots: BotCache::default(), environment, telegram: None }
+        TurnHandler { mind, bots: BotCache::new(Skills::default()), environment, telegram: None }
     }
 
     /// The same handler, whose turns fetch the files that came with messages, and show people what they are doing.

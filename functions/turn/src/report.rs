@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_reads_well() {
-        let usage = Usage { input: 1234, output: 56, cached: 1000 };
+        let usage = Usage { input: 1234, output: 56, cached: 1000, ..Usage::default() };
         assert_eq!(taken(usage, 1200), "1,234 in (1,000 cached), 56 out, $0.0012");
         assert_eq!(list("Tools", &[], "I have no tools."), "I have no tools.");
         assert_eq!(list("Tools", &["look".to_owned()], ""), "Tools:\n- `look`");

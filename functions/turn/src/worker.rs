@@ -351,7 +351,7 @@ impl<'a> Worker<'a> {
         let reader = media_in::Reader {
             environment: self.environment,
             mind: self.mind,
-            bot: self.context.view(),
+            bot: self.context.view(&self.head.settings),
             account: bot.account,
             id: bot.id,
             telegram,
@@ -555,7 +555,8 @@ impl<'a> Worker<'a> {
         let results = self.drafts.during(turn, None, results).await;
         if host.has_changed_files() {
             match load_workspace(self.environment, &self.context.bot).await {
-                Ok(workspace) => self.workspace = Some(workspace),
+                // Skills stay as the turn found them: none may widen what it is allowed while it is followed.
+                Ok((workspace, _)) => self.workspace = Some(workspace),
                 // The next turn reads it anew.
                 Err(error) => tracing::warn!(turn = %turn.id, "A changed workspace was not read again: {error}"),
             }

@@ -11,7 +11,7 @@ async fn step(world: &World, seen: &Head, body: EntryBody, turn: Option<ActiveTu
     let entries = [Entry { seq: seen.next_seq, id, turn: TurnId::from_parts(at(1), 1), at: at(1), body }];
     let head = seen.after(&entries, &domain::turn::Commit { turn, ..Default::default() }, at(1));
     let spending = &Spending::Nothing;
-    let commit = Commit { seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending };
+    let commit = Commit { seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending, place: None };
     let session = SessionKey::main("main");
     world.store.account(account(1)).session_commit(bot_id(), &session, &commit).await.unwrap();
     head
