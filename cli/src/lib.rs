@@ -68,7 +68,7 @@ enum Command {
     Chat(chat::ChatArgs),
     /// Make, change and list bots
     #[command(subcommand, visible_alias = "bot")]
-    Bots(bots::BotsCommand),
+    Bots(Box<bots::BotsCommand>),
     /// Put bots on channels, and decide who may write to them
     #[command(subcommand, visible_alias = "link")]
     Links(links::LinksCommand),
@@ -122,7 +122,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(_) => Ok(()),
         Command::Chat(args) => chat::run(&client, output, args, connection.state_dir().ok().as_deref()).await,
-        Command::Bots(command) => bots::run(&client, output, command).await,
+        Command::Bots(command) => bots::run(&client, output, *command).await,
         Command::Links(command) => links::run(&client, output, command).await,
         Command::Files(args) => files::run(&client, output, args).await,
         Command::Sessions(args) => sessions::run(&client, output, args).await,

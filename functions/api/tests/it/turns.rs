@@ -3,15 +3,20 @@
 use api::views::{BotView, SessionPage, TurnView, TurnsPage};
 use domain::turn::Head;
 use domain::{Answer, Entry, EntryBody, EntryId, SessionKey, Timestamp, ToolCall, TurnId, Usage};
+use serde_json::json;
 use store::{Commit, Spending};
 
 use crate::harness::Api;
 
 const SESSION: &str = "/v1/bots/Tidy/sessions/agent:main:main";
 
+fn tokens(input: u64, output: u64, cached: u64) -> Usage {
+    serde_json::from_value(json!({ "input": input, "output": output, "cached": cached })).unwrap()
+}
+
 fn answer(model: &str, input: u64, cost: u64, calls: usize) -> EntryBody {
     let call = ToolCall { id: "c".into(), name: "clock".into(), arguments: "{}".into() };
-    let usage = Usage { input, output: 2, cached: input / 2, ..Usage::default() };
+    let usage = tokens(input, 2, input / 2);
     let tool_calls = vec![call; calls];
     EntryBody::Assistant(Answer { model: model.into(), usage, cost, tool_calls, ..Answer::default() })
 }
@@ -37,7 +42,7 @@ async fn the_calls_of_a_turn_are_added_up() {
     let bot = api.new_bot("Tidy").await;
     let turns = format!("{SESSION}/turns");
     assert!(api.get(&turns).await.problem(404).contains("no session"));
-    let usage = Usage { input: 7, output: 1, ..Usage::default() };
+    let usage = tokens(7, 1, 0);
     let compaction = EntryBody::Compaction {
         summary: String::new(),
         first_kept: 0,
@@ -55,7 +60,7 @@ async fn the_calls_of_a_turn_are_added_up() {
     assert_eq!(page.next, None);
     let [third, second, first] = page.items.as_slice() else { panic!("{page:?}") };
     assert_eq!((first.model_calls, first.tool_calls, first.cost), (3, 2, 305));
-    assert_eq!(first.usage, Usage { input: 37, output: 5, cached: 15, ..Usage::default() });
+    assert_eq!(first.usage, tokens(37, 5, 15));
     assert_eq!((first.models.as_slice(), first.seq), (&["b/y".to_owned(), "a/x".to_owned()][..], 0));
     assert_eq!((second.model_calls, second.usage, second.cost), (0, Usage::default(), 0));
     assert_eq!((third.model_calls, third.usage.input), (1, 30));
