@@ -72,7 +72,9 @@ enum McpAction {
     Add {
         /// Lower case letters, digits and `-`
         name: String,
-        url: String,
+        // Not `url`, which is where Lowtide is.
+        #[arg(value_name = "URL")]
+        address: String,
         #[command(flatten)]
         token: TokenArgs,
         /// Tools of it that may be run again when it is not known how they ended
@@ -191,9 +193,9 @@ pub(crate) async fn mcp(client: &Client, output: Output, args: McpArgs) -> anyho
     };
     match args.action {
         McpAction::List => output.show(&bot.abilities.mcp, || servers(output, &bot)),
-        McpAction::Add { name, url, token, repeatable } => {
+        McpAction::Add { name, address, token, repeatable } => {
             let token = given(token.token_env.as_deref(), token.token_file.as_deref(), token.no_token)?;
-            let server = McpServerPatch { url: Some(url), token, repeatable: repeatable.map(names) };
+            let server = McpServerPatch { url: Some(address), token, repeatable: repeatable.map(names) };
             let bot = change(client, &bot, patch(name.clone(), Some(server))).await?;
             output.show(&bot, || format!("{} has the tools of {name} from its next turn on.", bot.name))
         }
