@@ -152,8 +152,7 @@ fn skills(request: &ModelRequest<'_>) -> Option<String> {
         let (shown, left_out) = cut(description, MAX_DESCRIPTION);
         format!("- {name}: {shown}{}", if left_out > 0 { "…" } else { "" })
     };
-    let lines: Vec<String> =
-        skills.map(|skill| line((&skill.manifest.name, &skill.manifest.description))).collect();
+    let lines: Vec<String> = skills.map(|skill| line((&skill.manifest.name, &skill.manifest.description))).collect();
     (!lines.is_empty()).then(|| {
         let list = lines.join("\n");
         format!("Skills tell you how to do certain work. When one fits, first read it with `skill`, then follow it.\n\n{list}")
@@ -164,9 +163,9 @@ fn step_text(step: &Step<'_>) -> String {
     match step {
         Step::User { text, .. } => text.clone(),
         Step::Assistant { text, calls, .. } => {
-            let calls = calls.iter().map(|answered| {
-                format!("{} {}\n{}", answered.call.name, answered.call.arguments, answered.result)
-            });
+            let calls = calls
+                .iter()
+                .map(|answered| format!("{} {}\n{}", answered.call.name, answered.call.arguments, answered.result));
             std::iter::once((*text).to_owned()).chain(calls).collect::<Vec<_>>().join("\n")
         }
     }

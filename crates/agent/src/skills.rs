@@ -141,7 +141,8 @@ impl BrokenSkill {
 
 /// Whether a path leads down only, and has nothing in it that could be taken for something else.
 pub(crate) fn is_plain_path(path: &str) -> bool {
-    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(|c: char| c.is_control() || c == '\\');
+    let is_plain =
+        |part: &str| !matches!(part, "" | "." | "..") && !part.contains(|c: char| c.is_control() || c == '\\');
     path.len() <= 256 && path.split('/').all(is_plain)
 }
 

@@ -178,9 +178,8 @@ mod tests {
         let now = Timestamp::from_secs(1_614_265_330);
         let signature = sign_standard(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", now, body).unwrap();
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        let check = |signatures: &str| {
-            standard(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signatures, body, now)
-        };
+        let check =
+            |signatures: &str| standard(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signatures, body, now);
         assert_eq!(check(&signature), Ok(()));
         assert_eq!(check(&format!("v1,AAAA v1a,xx {signature}")), Ok(()));
         assert_eq!(check("v1,AAAA"), Err(BadSignature::Mismatch));

@@ -21,8 +21,8 @@ pub use abilities::{
 pub use approvals::{ApprovalDecision, ApprovalView};
 pub use bots::{BotCreate, BotPatch, BotView, ModelPatch, ModelView, QueuePatch};
 pub use chat::{
-    ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView, TurnView,
-    TurnsPage,
+    ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView,
+    TurnView, TurnsPage,
 };
 
 /// `GET /health`

@@ -15,7 +15,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{Agent, AgentConfig, AwsAccess, Mind};
+use agent::{Agent, AgentConfig, AwsAccess, Mind, Skills};
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::telegram::Client;

@@ -14,7 +14,9 @@ const ALWAYS: [&str; 2] = [SKILL, "tool_search"];
 pub fn in_force<'a>(entries: &[Entry], turn: TurnId, skills: &'a Skills) -> Option<&'a Skill> {
     let mut entries = entries.iter().rev().skip_while(|entry| entry.turn != turn);
     let read = entries.by_ref().take_while(|entry| entry.turn == turn).find_map(|entry| match &entry.body {
-        EntryBody::ToolResult(result) if result.name == SKILL && result.outcome == ToolOutcome::Ok => Some(&result.call),
+        EntryBody::ToolResult(result) if result.name == SKILL && result.outcome == ToolOutcome::Ok => {
+            Some(&result.call)
+        }
         _ => None,
     })?;
     // The call stands above its result, in the same turn.

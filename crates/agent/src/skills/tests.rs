@@ -116,7 +116,8 @@ fn a_skill_is_in_force_from_its_reading_to_the_next_one_or_the_turns_end() {
     let mut entries: Vec<Entry> = Vec::new();
     let mut read = |in_turn: TurnId, name: &str, outcome: ToolOutcome| {
         let call = call("skill", &format!("{{\"name\":\"{name}\"}}"));
-        let result = ToolResult { call: call.id.clone(), name: "skill".into(), outcome, text: "".into(), media: vec![] };
+        let result =
+            ToolResult { call: call.id.clone(), name: "skill".into(), outcome, text: "".into(), media: vec![] };
         let answer = Answer { tool_calls: vec![call], ..Answer::default() };
         for body in [EntryBody::Assistant(answer), EntryBody::ToolResult(result)] {
             let at = Timestamp::from_secs(1);
@@ -161,7 +162,8 @@ fn hostile_files_are_told_to_the_owner_and_break_nothing() {
     assert!(error(&format!("{bomb}metadata: *a39")).contains("cannot be read"));
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 
-    let bad = [("skills/../x/SKILL.md", ""), ("skills/a\u{7}/SKILL.md", ""), ("skills/b/SKILL.md", "# no front matter")];
+    let bad =
+        [("skills/../x/SKILL.md", ""), ("skills/a\u{7}/SKILL.md", ""), ("skills/b/SKILL.md", "# no front matter")];
     let skills = Skills::discover(bad);
     let paths: Vec<&str> = skills.broken().iter().map(|broken| broken.path.as_str()).collect();
     assert_eq!(paths, ["skills/../x/SKILL.md", "skills/a�/SKILL.md", "skills/b/SKILL.md"]);

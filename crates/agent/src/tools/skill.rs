@@ -84,7 +84,8 @@ fn is_asked_for(name: &str, context: &ToolContext<'_>) -> bool {
 }
 
 async fn read(skill: &Skill, file: &str, context: &ToolContext<'_>) -> Result<String, ToolError> {
-    let missing = || ToolError::RespondToModel(format!("The skill `{}` has no file of this name.", skill.manifest.name));
+    let missing =
+        || ToolError::RespondToModel(format!("The skill `{}` has no file of this name.", skill.manifest.name));
     if !is_plain_path(file) {
         return Err(missing());
     }
@@ -103,7 +104,9 @@ async fn read(skill: &Skill, file: &str, context: &ToolContext<'_>) -> Result<St
 /// What the model may use from here on, so that it need not try.
 fn bounds(skill: &Skill) -> String {
     let list = |what: &str, names: &Option<Vec<String>>| {
-        names.as_ref().map(|names| format!(" {what}: {}.", if names.is_empty() { "none".into() } else { names.join(", ") }))
+        names
+            .as_ref()
+            .map(|names| format!(" {what}: {}.", if names.is_empty() { "none".into() } else { names.join(", ") }))
     };
     let tools = list("Tools", &skill.manifest.allowed_tools);
     let hosts = list("Hosts", &skill.manifest.hosts);
