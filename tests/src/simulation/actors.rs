@@ -245,7 +245,7 @@ impl Outlet for Post {
             }
             let is_new = self.sent().keys.insert(key.to_owned());
             if is_new && key.contains(".ask.") {
-                self.consider(&to.chat, &part.plain);
+                self.consider(&to.chat, &text);
             }
             if is_new || !self.has_keys {
                 self.sent().messages.push((to.chat.clone(), key.to_owned(), text.clone()));

@@ -24,7 +24,15 @@ async fn ask(api: &Api, inbound: &Inbound, code: &str) {
     let seen = Head::default();
     let head = seen.after(&entries, &commit, now);
     let spending = Spending::Nothing;
-    let commit = Commit { seen: &seen, head: &head, entries: &entries, marks: &[], outbox: &[], spending: &spending , place: None};
+    let commit = Commit {
+        seen: &seen,
+        head: &head,
+        entries: &entries,
+        marks: &[],
+        outbox: &[],
+        spending: &spending,
+        place: None,
+    };
     api.environment.store.account(api.account).session_commit(inbound.bot, &inbound.session, &commit).await.unwrap();
 }
 

@@ -30,7 +30,15 @@ async fn commit(api: &Api, bot: &BotView, head: &Head, turn: u128, bodies: Vec<E
     let entries: Vec<Entry> = (head.next_seq..).zip(bodies).map(entry).collect();
     let after = head.after(&entries, &Default::default(), at);
     let spending = Spending::Nothing;
-    let commit = Commit { seen: head, head: &after, entries: &entries, marks: &[], outbox: &[], spending: &spending , place: None};
+    let commit = Commit {
+        seen: head,
+        head: &after,
+        entries: &entries,
+        marks: &[],
+        outbox: &[],
+        spending: &spending,
+        place: None,
+    };
     let account = api.environment.store.account(api.account);
     account.session_commit(bot.id, &SessionKey::main("main"), &commit).await.unwrap();
     after
