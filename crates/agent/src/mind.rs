@@ -64,7 +64,7 @@ impl Mind for Agent {
     }
 
     fn tool_names(&self, bot: &BotView<'_>) -> Vec<String> {
-        self.toolbox.declared(bot).iter().map(|tool| tool.name.to_owned()).collect()
+        self.toolbox.names(bot)
     }
 
     fn context_window(&self, bot: &BotView<'_>) -> u64 {

@@ -1,22 +1,39 @@
 //! Tools: what the model may have done for it.
 //!
-//! A tool is a module with a description, an argument struct and a function. [`Toolbox`] lists the
-//! descriptions and finds the function by name.
+//! A tool is a module with a description, an argument struct and a function, and a line in [`Toolbox::new`]. Some are
+//! declared to every model; the others are found when they are looked for, see `catalogue`.
+//!
+//! Whether a call may be made is decided in one place, [`Toolbox::callable`]: the owner's policy, then the manifest of
+//! the skill that the turn follows.
 
+mod catalogue;
 mod current_time;
+mod edit;
+mod ls;
+mod message;
+mod outside;
+mod path;
+mod picture;
+mod read;
+mod schema;
+mod search;
+mod sessions;
 mod skill;
 mod web_fetch;
+mod write;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use domain::turn::ToolRules;
-use domain::{Bot, Entry, SessionKey, Timestamp, ToolCall, ToolOutcome, ToolResult, TurnId};
+use domain::{Bot, Entry, Media, SessionKey, Timestamp, ToolCall, ToolOutcome, ToolPolicy, ToolResult, TurnId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::egress::Guard;
 use crate::skills::in_force;
-use crate::{AgentError, BotView, Host};
+use crate::{AgentError, BotView, BoxFuture, Host, HostError};
+use catalogue::Found;
 use web_fetch::WebFetch;
 
 pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
@@ -59,106 +76,254 @@ enum ToolError {
     Fatal(String),
 }
 
+impl From<HostError> for ToolError {
+    fn from(error: HostError) -> ToolError {
+        match error {
+            HostError::Failed(detail) => ToolError::Fatal(detail),
+            told => ToolError::RespondToModel(told.to_string()),
+        }
+    }
+}
+
+/// What a tool gives.
+#[derive(Debug, Default)]
+struct Output {
+    /// What the model reads.
+    text: String,
+    /// Pictures that it is shown with it.
+    media: Vec<Media>,
+}
+
+impl<T: Into<String>> From<T> for Output {
+    fn from(text: T) -> Output {
+        Output { text: text.into(), media: vec![] }
+    }
+}
+
+type Outcome = Result<Output, ToolError>;
+
+/// The longest result of any tool, in bytes: all results of an answer's calls must fit one transaction.
+const MAX_RESULT: usize = 60_000;
+
+/// How a tool is run.
+type Run = Box<dyn for<'a> Fn(&'a Toolbox, &'a ToolCall, &'a ToolContext<'a>) -> BoxFuture<'a, Outcome> + Send + Sync>;
+
+/// The compiler sees the lifetimes of a closure that is passed where they are named.
+fn erased<F>(run: F) -> Run
+where
+    F: for<'a> Fn(&'a Toolbox, &'a ToolCall, &'a ToolContext<'a>) -> BoxFuture<'a, Outcome> + Send + Sync + 'static,
+{
+    Box::new(run)
+}
+
+/// A tool with its function.
+struct Runnable {
+    tool: Tool,
+    /// Whether every model is told of it.
+    is_declared: bool,
+    run: Run,
+}
+
+impl Runnable {
+    fn new<A, F>(tool: Tool, run: F) -> Runnable
+    where
+        A: DeserializeOwned + Send + 'static,
+        F: for<'a> Fn(A, &'a Toolbox, &'a ToolCall, &'a ToolContext<'a>) -> BoxFuture<'a, Outcome>,
+        F: Send + Sync + 'static,
+    {
+        let expected = tool.parameters.clone();
+        let run = erased(move |toolbox, call, context| match arguments(call, &expected) {
+            Ok(arguments) => run(arguments, toolbox, call, context),
+            Err(error) => Box::pin(async { Err(error) }),
+        });
+        Runnable { tool, is_declared: false, run }
+    }
+
+    fn declared(self) -> Runnable {
+        Runnable { is_declared: true, ..self }
+    }
+}
+
 /// All tools, ready to run.
-#[derive(Debug)]
 pub struct Toolbox {
-    tools: Vec<Tool>,
+    tools: Vec<Runnable>,
     web_fetch: WebFetch,
+}
+
+impl fmt::Debug for Toolbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.tools.iter().map(|runnable| runnable.tool.name)).finish()
+    }
 }
 
 impl Toolbox {
     pub(crate) fn new(fetch_allow: &[String]) -> Result<Toolbox, AgentError> {
-        let tools = vec![current_time::describe(), web_fetch::describe(), skill::describe()];
-        Ok(Toolbox { tools, web_fetch: WebFetch::new(Guard::new(fetch_allow)?)? })
+        let guard = Guard::new(fetch_allow)?;
+        let tools = vec![
+            Runnable::new(read::tool(), |a, _, _, c| Box::pin(read::run(a, c))).declared(),
+            Runnable::new(write::tool(), |a, _, _, c| Box::pin(write::run(a, c))).declared(),
+            Runnable::new(edit::tool(), |a, _, _, c| Box::pin(edit::run(a, c))).declared(),
+            Runnable::new(web_fetch::describe(), |a, t, _, _| Box::pin(t.fetch(a))).declared(),
+            Runnable::new(message::tool(), |a, _, call, c| Box::pin(message::run(&call.id, a, c))).declared(),
+            Runnable::new(current_time::describe(), |a, _, _, c| Box::pin(tell_time(a, c))).declared(),
+            Runnable::new(skill::describe(), |a, _, _, c| Box::pin(read_skill(a, c))).declared(),
+            Runnable::new(ls::tool(), |a, _, _, c| Box::pin(ls::run(a, c))),
+            Runnable::new(search::tool(), |a, _, _, c| Box::pin(search::run(a, c))),
+            Runnable::new(sessions::list_tool(), |a, _, _, c| Box::pin(sessions::list(a, c))),
+            Runnable::new(sessions::history_tool(), |a, _, _, c| Box::pin(sessions::history(a, c))),
+            Runnable::new(sessions::send_tool(), |a, _, call, c| Box::pin(sessions::send(&call.id, a, c))),
+            Runnable::new(sessions::spawn_tool(), |a, _, call, c| Box::pin(sessions::spawn(&call.id, a, c))),
+            Runnable::new(catalogue::search_tool(), |a, t, _, c| Box::pin(t.find(a, c))).declared(),
+        ];
+        Ok(Toolbox { tools, web_fetch: WebFetch::new(guard)? })
     }
 
-    /// The descriptions of all tools, in the order in which models are told of them.
-    pub fn tools(&self) -> &[Tool] {
-        &self.tools
+    fn runnable(&self, name: &str) -> Option<&Runnable> {
+        self.tools.iter().find(|runnable| runnable.tool.name == name)
     }
 
-    fn tool(&self, name: &str) -> Option<&Tool> {
-        self.tools.iter().find(|tool| tool.name == name)
-    }
-
-    pub(crate) async fn run(&self, call: &ToolCall, context: &ToolContext<'_>) -> ToolResult {
-        let (outcome, text) = match self.dispatch(call, context).await {
-            Ok(text) => (ToolOutcome::Ok, text),
-            Err(ToolError::RespondToModel(text)) => (ToolOutcome::Error, text),
-            Err(ToolError::Fatal(detail)) => {
-                tracing::error!(tool = call.name, call = call.id, detail, "A tool failed by our own fault");
-                let text = "The tool failed for a reason that has nothing to do with its arguments. Go on without it.";
-                (ToolOutcome::Error, text.to_owned())
-            }
-        };
-        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![] }
-    }
-
-    /// The tools that the bot's owner lets it use.
-    fn allowed(&self, bot: &BotView<'_>) -> impl Iterator<Item = &Tool> {
+    /// The tools that the bot's owner lets it use, whether its model is told of them or not.
+    fn allowed(&self, bot: &BotView<'_>) -> impl Iterator<Item = &Runnable> {
         let policy = &bot.abilities.tools;
-        self.tools.iter().filter(|tool| policy.allows(tool.name, tool.group))
+        self.tools.iter().filter(|runnable| is_allowed(policy, &runnable.tool) && is_set_up(bot, &runnable.tool))
     }
 
-    /// The tools that a bot's model is told of.
+    /// The names of all tools that a bot may use.
+    pub(crate) fn names(&self, bot: &BotView<'_>) -> Vec<String> {
+        self.allowed(bot).map(|runnable| runnable.tool.name.to_owned()).collect()
+    }
+
+    /// The tools that a bot's model is told of, in this order.
     pub(crate) fn declared(&self, bot: &BotView<'_>) -> Vec<Tool> {
-        self.allowed(bot).cloned().collect()
+        let hides = self.hides(bot);
+        let is_search = |tool: &Tool| tool.name == catalogue::SEARCH;
+        let told = self.allowed(bot).filter(|runnable| runnable.is_declared && (hides || !is_search(&runnable.tool)));
+        let call = hides.then(catalogue::call_tool);
+        told.map(|runnable| runnable.tool.clone()).chain(call).collect()
+    }
+
+    /// Whether a bot has tools that its model is not told of.
+    fn hides(&self, bot: &BotView<'_>) -> bool {
+        !bot.abilities.mcp.is_empty() || self.allowed(bot).any(|runnable| !runnable.is_declared)
     }
 
     /// A past call as the bot's model would make it now.
-    pub(crate) fn as_declared<'c>(&self, _: &BotView<'_>, call: &'c ToolCall) -> Cow<'c, ToolCall> {
-        Cow::Borrowed(call)
+    pub(crate) fn as_declared<'c>(&self, bot: &BotView<'_>, call: &'c ToolCall) -> Cow<'c, ToolCall> {
+        let is_told = self.allowed(bot).any(|runnable| runnable.is_declared && runnable.tool.name == call.name);
+        if is_told || !self.hides(bot) { Cow::Borrowed(call) } else { Cow::Owned(catalogue::wrapped(call)) }
     }
 
     /// A call that the bot's model made, as it is run.
     pub(crate) fn as_meant(&self, _: &BotView<'_>, call: ToolCall) -> ToolCall {
-        call
+        catalogue::meant(call)
+    }
+
+    pub(crate) async fn run(&self, call: &ToolCall, context: &ToolContext<'_>) -> ToolResult {
+        let (outcome, output) = match self.dispatch(call, context).await {
+            Ok(output) => (ToolOutcome::Ok, output),
+            Err(ToolError::RespondToModel(text)) => (ToolOutcome::Error, text.into()),
+            Err(ToolError::Fatal(detail)) => {
+                tracing::error!(tool = call.name, call = call.id, detail, "A tool failed by our own fault");
+                let text = "The tool failed for a reason that has nothing to do with its arguments. Go on without it.";
+                (ToolOutcome::Error, text.into())
+            }
+        };
+        let text = bounded(output.text);
+        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: output.media }
+    }
+
+    async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Outcome {
+        let runnable = self.callable(call, context)?;
+        (runnable.run)(self, call, context).await
     }
 
     /// The tool that a call means, if it may be called now. To the model, a tool that the owner denies is not there.
-    fn callable(&self, call: &ToolCall, bot: &BotView<'_>) -> Result<&Tool, ToolError> {
-        self.allowed(bot).find(|tool| tool.name == call.name).ok_or_else(|| {
-            let names: Vec<&str> = self.allowed(bot).map(|tool| tool.name).collect();
+    fn callable(&self, call: &ToolCall, context: &ToolContext<'_>) -> Result<&Runnable, ToolError> {
+        let found = self.allowed(&context.bot).find(|runnable| runnable.tool.name == call.name);
+        let Some(runnable) = found else {
+            let names = self.names(&context.bot);
             let others =
                 if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
-            ToolError::RespondToModel(format!("There is no tool `{}`; {others}.", call.name))
-        })
-    }
-
-    async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Result<String, ToolError> {
-        let tool = self.callable(call, &context.bot)?;
+            return Err(ToolError::RespondToModel(format!("There is no tool `{}`; {others}.", call.name)));
+        };
         if let Some(skill) = in_force(context.entries, context.turn, context.bot.skills) {
             skill.manifest.allows(call).map_err(ToolError::RespondToModel)?;
         }
-        match tool.name {
-            current_time::NAME => current_time::run(&arguments(call, tool)?, context),
-            skill::NAME => skill::run(&arguments(call, tool)?, context).await,
-            web_fetch::NAME => self.web_fetch.run(&arguments(call, tool)?).await,
-            unknown => Err(ToolError::Fatal(format!("`{unknown}` is described but cannot be run"))),
-        }
+        Ok(runnable)
     }
+
+    async fn fetch(&self, arguments: web_fetch::Arguments) -> Outcome {
+        Ok(self.web_fetch.run(&arguments).await?.into())
+    }
+
+    /// `tool_search`
+    async fn find(&self, arguments: catalogue::Search, context: &ToolContext<'_>) -> Outcome {
+        let hidden: Vec<&Tool> = self
+            .allowed(&context.bot)
+            .filter(|runnable| !runnable.is_declared)
+            .map(|runnable| &runnable.tool)
+            .collect();
+        let found: Vec<Found<'_>> = hidden
+            .iter()
+            .map(|tool| Found { name: tool.name, description: tool.description, parameters: &tool.parameters })
+            .collect();
+        Ok(catalogue::search(&arguments.query, &found).into())
+    }
+}
+
+async fn tell_time(arguments: current_time::Arguments, context: &ToolContext<'_>) -> Outcome {
+    Ok(current_time::run(&arguments, context)?.into())
+}
+
+async fn read_skill(arguments: skill::Arguments, context: &ToolContext<'_>) -> Outcome {
+    Ok(skill::run(&arguments, context).await?.into())
+}
+
+/// What finds tools and skills is of use only with others, and goes with them.
+fn is_allowed(policy: &ToolPolicy, tool: &Tool) -> bool {
+    policy.allows(tool.name, tool.group)
+}
+
+/// Whether a tool has what it needs: a model is not told of what cannot work.
+fn is_set_up(bot: &BotView<'_>, tool: &Tool) -> bool {
+    match tool.name {
+        SKILL => bot.skills.for_model(bot.abilities.skills.as_deref()).next().is_some(),
+        _ => true,
+    }
+}
+
+/// A result that fits a row with others.
+fn bounded(mut text: String) -> String {
+    if text.len() <= MAX_RESULT {
+        return text;
+    }
+    let end = (0..=MAX_RESULT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let left_out = text.len() - end;
+    text.truncate(end);
+    text.push_str(&format!("\n[{left_out} more bytes were left out.]"));
+    text
 }
 
 impl ToolRules for Toolbox {
     /// A tool that does not exist only answers with an error, so it may be repeated.
     fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
-        self.tool(&call.name).is_none_or(|tool| tool.may_repeat)
+        self.runnable(&call.name).is_none_or(|runnable| runnable.tool.may_repeat)
     }
 
     /// Nobody is asked about a call that is refused anyway.
     fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool {
         let policy = &bot.abilities.tools;
-        self.tool(&call.name)
-            .is_some_and(|tool| policy.allows(tool.name, tool.group) && policy.asks(tool.name, tool.group))
+        self.runnable(&call.name)
+            .is_some_and(|Runnable { tool, .. }| is_allowed(policy, tool) && policy.asks(tool.name, tool.group))
     }
 }
 
 /// Reads a call's arguments. Models write nothing at all where they want no argument.
-fn arguments<T: DeserializeOwned>(call: &ToolCall, tool: &Tool) -> Result<T, ToolError> {
+fn arguments<T: DeserializeOwned>(call: &ToolCall, expected: &Value) -> Result<T, ToolError> {
     let json = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
     serde_json::from_str(json).map_err(|error| {
         let what = if error.is_data() { "do not fit" } else { "are not JSON" };
-        ToolError::RespondToModel(format!("The arguments {what}: {error}; expected {}.", tool.parameters))
+        ToolError::RespondToModel(format!("The arguments {what}: {error}; expected {expected}."))
     })
 }
 
@@ -191,7 +356,11 @@ mod tests {
     async fn what_a_model_gets_wrong_is_told_to_it() {
         let (outcome, text) = run("shell", "{}").await;
         assert_eq!(outcome, ToolOutcome::Error);
-        assert_eq!(text, "There is no tool `shell`; there are: current_time, web_fetch, skill.");
+        assert_eq!(
+            text,
+            "There is no tool `shell`; there are: read, write, edit, web_fetch, message, current_time, ls, search, \
+             sessions_list, sessions_history, sessions_send, sessions_spawn, tool_search."
+        );
 
         let (outcome, text) = run("web_fetch", "{\"url\":").await;
         assert_eq!(outcome, ToolOutcome::Error);
@@ -205,14 +374,16 @@ mod tests {
     #[tokio::test]
     async fn a_denied_tool_is_neither_told_of_nor_run() {
         let mut abilities = domain::Abilities::default();
+        abilities.tools.profile = domain::ToolProfile::Minimal;
+        abilities.tools.also_allow = vec!["web_fetch".to_owned()];
         abilities.tools.deny = vec!["group:web".to_owned()];
         let bot = BotView { abilities: &abilities, ..BotView::default() };
         let told: Vec<&str> = toolbox().declared(&bot).iter().map(|tool| tool.name).collect();
         assert_eq!(told, ["current_time"]);
         let (outcome, text) = run_for(&abilities, "web_fetch", "{\"url\":\"https://example.com/\"}").await;
         assert_eq!(outcome, ToolOutcome::Error);
-        assert_eq!(text, "There is no tool `web_fetch`; there are: current_time.");
-        abilities.tools.deny.push("current_*".to_owned());
+        assert_eq!(text, "There is no tool `web_fetch`; there are: current_time, tool_search.");
+        abilities.tools.deny.push("*".to_owned());
         assert_eq!(run_for(&abilities, "current_time", "").await.1, "There is no tool `current_time`; there is none.");
     }
 
@@ -252,11 +423,44 @@ mod tests {
     }
 
     #[test]
-    fn every_description_can_be_run_and_repeated() {
+    fn what_every_model_is_told_is_short() {
         let toolbox = toolbox();
-        for tool in toolbox.tools() {
-            assert!(tool.may_repeat, "{}", tool.name);
-            assert_eq!(tool.parameters["type"], "object");
+        let declared = toolbox.declared(&BotView::default());
+        let names: Vec<&str> = declared.iter().map(|tool| tool.name).collect();
+        assert_eq!(
+            names,
+            ["read", "write", "edit", "web_fetch", "message", "current_time", "tool_search", "tool_call"]
+        );
+        let told = |tool: &Tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len() + 40;
+        let size: usize = declared.iter().map(told).sum();
+        assert!(size / 4 <= 1_500, "about {} tokens", size / 4);
+        for Runnable { tool, .. } in &toolbox.tools {
+            assert_eq!(tool.parameters["type"], "object", "{}", tool.name);
         }
+    }
+
+    #[test]
+    fn a_bot_with_few_tools_has_nothing_to_search() {
+        let abilities = domain::Abilities {
+            tools: ToolPolicy { profile: domain::ToolProfile::Minimal, ..ToolPolicy::default() },
+            ..domain::Abilities::default()
+        };
+        let bot = BotView { abilities: &abilities, ..BotView::default() };
+        let names: Vec<&str> = toolbox().declared(&bot).iter().map(|tool| tool.name).collect();
+        assert_eq!(names, ["current_time"]);
+    }
+
+    #[tokio::test]
+    async fn tools_that_are_not_told_of_are_found_and_called() {
+        let (outcome, text) = run("tool_search", r#"{"query":"list files"}"#).await;
+        assert_eq!(outcome, ToolOutcome::Ok);
+        assert!(text.contains("ls: Lists the files") && text.contains(r#""after":"#), "{text}");
+        let toolbox = toolbox();
+        let bot = BotView::default();
+        let call = ToolCall { id: "1".into(), name: "ls".into(), arguments: "{}".into() };
+        let told = toolbox.as_declared(&bot, &call);
+        assert_eq!(told.name, "tool_call");
+        assert_eq!(toolbox.as_meant(&bot, told.into_owned()), call);
+        assert_eq!(run("ls", "{}").await.1, "There are no files here.");
     }
 }

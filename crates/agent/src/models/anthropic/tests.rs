@@ -79,7 +79,7 @@ fn a_stream_that_fails_or_is_cut_is_no_answer() {
 
 #[test]
 fn arguments_that_are_no_object_go_back_as_an_empty_one() {
-    let json = r#"{"content":[{"type":"tool_use","id":"a","name":"f","input":"oops"}],"stop_reason":"tool_use"}"#;
+    let json = r#"{"content":[{"type":"tool_use","id":"a","name":"read","input":"oops"}],"stop_reason":"tool_use"}"#;
     let mut answer = whole("anthropic/c", json).unwrap();
     answer.tool_calls[0].arguments = "{oops".into();
     let request =
