@@ -6,7 +6,7 @@ use domain::{Channel, ChatKind, Context};
 
 use crate::tools::{Tool, local_time};
 use crate::transcript::{self, Step, cut, user};
-use crate::{ModelRequest, Workspace};
+use crate::{Agent, ModelRequest, Workspace};
 
 const CORE: &str = include_str!("../prompts/core.md");
 
@@ -52,8 +52,14 @@ impl PromptPart {
     }
 }
 
-/// What a model is sent for a request, by parts, with an estimate of what each takes.
-pub fn prompt_report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
+impl Agent {
+    /// What a model is sent for a request, by parts, with an estimate of what each takes.
+    pub fn prompt_report(&self, request: &ModelRequest<'_>) -> PromptReport {
+        report(request, &self.toolbox.declared(&request.bot))
+    }
+}
+
+fn report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
     let mut all: Vec<PromptPart> =
         parts(request).into_iter().map(|(name, text)| PromptPart::new(name, text, true)).collect();
     let describe = |tool: &Tool| format!("{}: {}\n{}", tool.name, tool.description, tool.parameters);
@@ -264,8 +270,18 @@ mod tests {
         let skills = Skills::embedded();
         let request =
             ModelRequest { bot: BotView { skills: &skills, ..bot() }, ..request(&workspace, ChatKind::Direct) };
-        let report = prompt_report(&request, &[]);
-        insta::assert_snapshot!(table(&report), @"");
+        let report = report(&request, &[]);
+        insta::assert_snapshot!(table(&report), @"
+        149 core
+         15 files
+        132 AGENTS.md
+         78 SOUL.md
+         36 IDENTITY.md
+         51 USER.md
+        112 BOOTSTRAP.md
+        280 skills
+         26 today
+        ");
         let text: Vec<&str> = report.parts.iter().map(|part| part.text.as_str()).collect();
         assert_eq!(system(&request), text.join("\n\n"));
         assert!(report.tokens < 2_000, "{}", report.tokens);
@@ -296,7 +312,7 @@ mod tests {
     }
 
     fn table(report: &PromptReport) -> String {
-        let line = |part: &PromptPart| format!("{:>5} {}\n", part.tokens, part.name);
+        let line = |part: &PromptPart| format!("{:>3} {}\n", part.tokens, part.name);
         report.parts.iter().map(line).collect()
     }
 
@@ -310,8 +326,14 @@ mod tests {
             file("HEARTBEAT.md", include_str!("../tests/it/openclaw-home/2026.5.28/HEARTBEAT.md")),
         ];
         let workspace = Workspace { files };
-        let report = prompt_report(&request(&workspace, ChatKind::Direct), &[]);
-        insta::assert_snapshot!(table(&report), @"");
+        let report = report(&request(&workspace, ChatKind::Direct), &[]);
+        insta::assert_snapshot!(table(&report), @"
+        149 core
+         15 files
+        358 IDENTITY.md
+         27 MEMORY.md
+         26 today
+        ");
         for text in [workspace.text("MEMORY.md"), workspace.text("IDENTITY.md")] {
             assert!(system(&request(&workspace, ChatKind::Direct)).contains(text.unwrap().trim()));
         }

@@ -94,10 +94,12 @@ impl Toolbox {
         ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![] }
     }
 
-    /// The tools that the bot's owner lets it use.
+    /// The tools that the bot's owner lets it use; `skill` only where there are skills.
     fn allowed(&self, bot: &BotView<'_>) -> impl Iterator<Item = &Tool> {
         let policy = &bot.abilities.tools;
-        self.tools.iter().filter(|tool| policy.allows(tool.name, tool.group))
+        let has_skills = bot.skills.iter().next().is_some();
+        let allows = move |tool: &&Tool| policy.allows(tool.name, tool.group) && (has_skills || tool.name != SKILL);
+        self.tools.iter().filter(allows)
     }
 
     /// The tools that a bot's model is told of.
@@ -191,7 +193,7 @@ mod tests {
     async fn what_a_model_gets_wrong_is_told_to_it() {
         let (outcome, text) = run("shell", "{}").await;
         assert_eq!(outcome, ToolOutcome::Error);
-        assert_eq!(text, "There is no tool `shell`; there are: current_time, web_fetch, skill.");
+        assert_eq!(text, "There is no tool `shell`; there are: current_time, web_fetch.");
 
         let (outcome, text) = run("web_fetch", "{\"url\":").await;
         assert_eq!(outcome, ToolOutcome::Error);
