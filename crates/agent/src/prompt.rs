@@ -6,7 +6,7 @@ use domain::{Channel, ChatKind, Context};
 
 use crate::tools::{Tool, local_time};
 use crate::transcript::{self, Step, cut, user};
-use crate::{ModelRequest, Workspace};
+use crate::{Agent, ModelRequest, Workspace};
 
 const CORE: &str = include_str!("../prompts/core.md");
 
@@ -52,8 +52,14 @@ impl PromptPart {
     }
 }
 
-/// What a model is sent for a request, by parts, with an estimate of what each takes.
-pub fn prompt_report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
+impl Agent {
+    /// What a model is sent for a request, by parts, with an estimate of what each takes.
+    pub fn prompt_report(&self, request: &ModelRequest<'_>) -> PromptReport {
+        report(request, &self.toolbox.declared(&request.bot))
+    }
+}
+
+fn report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
     let mut all: Vec<PromptPart> =
         parts(request).into_iter().map(|(name, text)| PromptPart::new(name, text, true)).collect();
     let describe = |tool: &Tool| format!("{}: {}\n{}", tool.name, tool.description, tool.parameters);
@@ -177,22 +183,29 @@ mod tests {
     use domain::turn::Question;
 
     use super::*;
-    use crate::{BotView, Workspace, WorkspaceFile};
+    use crate::{BotView, Skills, Workspace, WorkspaceFile};
 
-    fn prompt(workspace: &Workspace, chat: ChatKind) -> String {
-        let bot = BotView { name: "Heron", time_zone: "Pacific/Auckland", ..BotView::default() };
-        let now = Timestamp::from_secs(1_795_356_000);
-        let question = &Question::Step { tools: true };
-        system(&ModelRequest {
-            bot,
+    static STEP: Question = Question::Step { tools: true };
+
+    fn request(workspace: &Workspace, chat: ChatKind) -> ModelRequest<'_> {
+        ModelRequest {
+            bot: bot(),
             chat,
             workspace,
             entries: &[],
-            question,
+            question: &STEP,
             host: &crate::NoHost,
             progress: None,
-            now,
-        })
+            now: Timestamp::from_secs(1_795_356_000),
+        }
+    }
+
+    fn bot() -> BotView<'static> {
+        BotView { name: "Heron", time_zone: "Pacific/Auckland", ..BotView::default() }
+    }
+
+    fn prompt(workspace: &Workspace, chat: ChatKind) -> String {
+        system(&request(workspace, chat))
     }
 
     fn file(name: &str, text: impl Into<String>) -> WorkspaceFile {
@@ -236,5 +249,93 @@ mod tests {
         assert_eq!(prompt.matches('ä').count(), MAX_FILES);
         assert!(prompt.contains("[5000 more characters of AGENTS.md are not shown.]"));
         assert!(prompt.contains("[25000 more characters of HEARTBEAT.md are not shown.]"));
+    }
+
+    #[test]
+    fn a_group_is_not_shown_what_is_private() {
+        let files = PROMPT_FILES.iter().map(|name| file(name, format!("all about {name}"))).collect();
+        let workspace = Workspace { files };
+        let (direct, group) = (prompt(&workspace, ChatKind::Direct), prompt(&workspace, ChatKind::Group));
+        for name in PROMPT_FILES {
+            assert!(direct.contains(&format!("all about {name}")), "{name}");
+            assert_eq!(group.contains(&format!("all about {name}")), !PRIVATE_FILES.contains(&name), "{name}");
+        }
+        assert!(group.contains("USER.md and MEMORY.md are private"));
+        assert!(!prompt(&Workspace::default(), ChatKind::Group).contains("are private"));
+    }
+
+    #[test]
+    fn a_new_bots_prompt_is_short() {
+        let workspace = crate::default_workspace("Heron");
+        let skills = Skills::embedded();
+        let request =
+            ModelRequest { bot: BotView { skills: &skills, ..bot() }, ..request(&workspace, ChatKind::Direct) };
+        let report = report(&request, &[]);
+        insta::assert_snapshot!(table(&report), @"
+        149 core
+         15 files
+        132 AGENTS.md
+         78 SOUL.md
+         36 IDENTITY.md
+         51 USER.md
+        112 BOOTSTRAP.md
+        280 skills
+         26 today
+        ");
+        let text: Vec<&str> = report.parts.iter().map(|part| part.text.as_str()).collect();
+        assert_eq!(system(&request), text.join("\n\n"));
+        assert!(report.tokens < 2_000, "{}", report.tokens);
+        assert!(CORE.len() < 4 * 300);
+    }
+
+    #[test]
+    fn what_changes_stands_last() {
+        let workspace = crate::default_workspace("Heron");
+        let request = request(&workspace, ChatKind::Direct);
+        let tomorrow = ModelRequest { now: Timestamp::from_secs(1_795_356_000 + 86_400), ..request };
+        let (today, tomorrow) = (system(&request), system(&tomorrow));
+        let same = today.bytes().zip(tomorrow.bytes()).take_while(|(a, b)| a == b).count();
+        assert!(today.len() - same < 120, "{} of {} bytes can be cached", same, today.len());
+    }
+
+    #[test]
+    fn a_restricted_bot_is_told_of_its_skills_only() {
+        let abilities = domain::Abilities { skills: Some(vec!["travel-plan".into()]), ..Default::default() };
+        let (workspace, skills) = (Workspace::default(), Skills::embedded());
+        let bot = BotView { skills: &skills, abilities: &abilities, ..bot() };
+        let told = system(&ModelRequest { bot, ..request(&workspace, ChatKind::Direct) });
+        assert!(told.contains("\n- travel-plan: Plan a trip"));
+        assert!(!told.contains("meeting-notes"));
+        let none = domain::Abilities { skills: Some(vec![]), ..Default::default() };
+        let bot = BotView { abilities: &none, ..bot };
+        assert!(!system(&ModelRequest { bot, ..request(&workspace, ChatKind::Direct) }).contains("`skill`"));
+    }
+
+    fn table(report: &PromptReport) -> String {
+        let line = |part: &PromptPart| format!("{:>3} {}\n", part.tokens, part.name);
+        report.parts.iter().map(line).collect()
+    }
+
+    /// Files that OpenClaw 2026.9.6 and 2026.5.28 wrote on their first runs, with invented facts.
+    #[test]
+    fn openclaws_files_are_taken_as_they_are() {
+        let files = vec![
+            file("MEMORY.md", include_str!("../tests/it/openclaw-home/2026.9.6/MEMORY.md")),
+            file("IDENTITY.md", include_str!("../tests/it/openclaw-home/2026.9.6/IDENTITY.md")),
+            // Comments only: OpenClaw's way to say that there is nothing to do.
+            file("HEARTBEAT.md", include_str!("../tests/it/openclaw-home/2026.5.28/HEARTBEAT.md")),
+        ];
+        let workspace = Workspace { files };
+        let report = report(&request(&workspace, ChatKind::Direct), &[]);
+        insta::assert_snapshot!(table(&report), @"
+        149 core
+         15 files
+        358 IDENTITY.md
+         27 MEMORY.md
+         26 today
+        ");
+        for text in [workspace.text("MEMORY.md"), workspace.text("IDENTITY.md")] {
+            assert!(system(&request(&workspace, ChatKind::Direct)).contains(text.unwrap().trim()));
+        }
     }
 }

@@ -287,7 +287,7 @@ fn is_allowed(policy: &ToolPolicy, tool: &Tool) -> bool {
 /// Whether a tool has what it needs: a model is not told of what cannot work.
 fn is_set_up(bot: &BotView<'_>, tool: &Tool) -> bool {
     match tool.name {
-        SKILL => bot.skills.for_model(bot.abilities.skills.as_deref()).next().is_some(),
+        SKILL => bot.skills.iter().next().is_some(),
         _ => true,
     }
 }
@@ -462,5 +462,34 @@ mod tests {
         assert_eq!(told.name, "tool_call");
         assert_eq!(toolbox.as_meant(&bot, told.into_owned()), call);
         assert_eq!(run("ls", "{}").await.1, "There are no files here.");
+    }
+
+    #[tokio::test]
+    async fn a_skill_that_was_read_bounds_what_else_is_run() {
+        use domain::{Answer, EntryBody, EntryId};
+        let (now, session) = (Timestamp::from_secs(1_795_356_000), SessionKey::main("main"));
+        let turn = TurnId::from_parts(now, 1);
+        let skills = crate::Skills::embedded();
+        let bot = BotView { skills: &skills, ..BotView::default() };
+        let context = ToolContext { now, bot, session: &session, turn, entries: &[], host: &crate::NoHost };
+        let call = |name: &str, arguments: &str| ToolCall {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        };
+        let reading = call("skill", r#"{"name":"translate-carefully"}"#);
+        let read = toolbox().run(&reading, &context).await;
+        assert_eq!(read.outcome, ToolOutcome::Ok, "{}", read.text);
+
+        let answer = EntryBody::Assistant(Answer { tool_calls: vec![reading], ..Answer::default() });
+        let entry = |seq: u64, body| Entry { seq, id: EntryId::from_parts(now, seq.into()), turn, at: now, body };
+        let entries = [entry(0, answer), entry(1, EntryBody::ToolResult(read))];
+        let bound = ToolContext { entries: &entries, ..context };
+        let time = call("current_time", "");
+        let refused = toolbox().run(&time, &bound).await;
+        assert_eq!(refused.outcome, ToolOutcome::Error);
+        assert!(refused.text.starts_with("The skill `translate-carefully` that you follow"), "{}", refused.text);
+        let next = ToolContext { turn: TurnId::from_parts(now, 2), ..bound };
+        assert_eq!(toolbox().run(&time, &next).await.outcome, ToolOutcome::Ok);
     }
 }

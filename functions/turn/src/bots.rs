@@ -187,13 +187,18 @@ pub(crate) async fn load_workspace(environment: &Environment, bot: &Bot) -> Resu
             if let Some(text) = account.workspace_get(bot.id, &name).await? {
                 files.push(WorkspaceFile { name, text });
             }
-        } else if is_skill(&name) && skills.len() < MAX_SKILLS {
+        } else if is_skill(&name) && skills.len() >= MAX_SKILLS {
+            tracing::warn!(bot = %bot.id, "{name} is left out: only {MAX_SKILLS} skills of a workspace are read.");
+        } else if is_skill(&name) {
             // A bot is not broken by a skill that is no text.
             let Some(object) = account.workspace_read(bot.id, &name).await? else { continue };
             skills.push((name, String::from_utf8_lossy(&object.bytes).into_owned()));
         }
     }
     let skills = Skills::discover(skills.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    for broken in skills.broken() {
+        tracing::warn!(bot = %bot.id, "{} is left out: {}", broken.path, broken.error);
+    }
     Ok((Workspace { files }, skills))
 }
 

@@ -118,3 +118,53 @@ fn bounds(skill: &Skill) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{Abilities, SessionKey, Timestamp, TurnId};
+
+    use super::*;
+    use crate::{BotView, NoHost, Skills};
+
+    async fn read(skills: &Skills, abilities: &Abilities, name: &str, file: Option<&str>) -> Result<String, String> {
+        let session = SessionKey::main("main");
+        let (now, bot) = (Timestamp::from_secs(1), BotView { skills, abilities, ..BotView::default() });
+        let context =
+            ToolContext { now, bot, session: &session, turn: TurnId::from_parts(now, 1), entries: &[], host: &NoHost };
+        let arguments = Arguments { name: name.into(), file: file.map(str::to_owned) };
+        run(&arguments, &context).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_skill_is_read_with_its_files_and_nothing_else() {
+        let skills = Skills::discover([
+            (
+                "skills/tea/SKILL.md",
+                "---\nname: tea\ndescription: d\nallowed-tools: []\n---\nSee {baseDir}/kinds.md.\n",
+            ),
+            ("skills/tea/kinds.md", "Green."),
+            (
+                "skills/gh/SKILL.md",
+                "---\nname: gh\ndescription: d\nmetadata: {openclaw: {requires: {bins: [gh]}}}\n---\n",
+            ),
+            ("skills/mine/SKILL.md", "---\nname: mine\ndescription: d\ndisable-model-invocation: true\n---\n"),
+        ]);
+        let all = Abilities::default();
+        let bounds = "\n\n[For the rest of this turn you may use nothing else than: Tools: none.]";
+        assert_eq!(read(&skills, &all, "tea", None).await.unwrap(), format!("See skills/tea/kinds.md.{bounds}"));
+        assert_eq!(read(&skills, &all, "tea", Some("./kinds.md")).await.unwrap(), format!("Green.{bounds}"));
+        for file in ["../gh/SKILL.md", "/etc/passwd", "a\\b", "none.md"] {
+            let error = read(&skills, &all, "tea", Some(file)).await.unwrap_err();
+            assert_eq!(error, "The skill `tea` has no file of this name.", "{file}");
+        }
+        let error = async |name| read(&skills, &all, name, None).await.unwrap_err();
+        assert_eq!(error("../tea").await, "There is no skill `../tea`; there are: tea.");
+        assert_eq!(
+            error("gh").await,
+            "The skill `gh` cannot be used here: it runs programs (gh), and bots have no shell here."
+        );
+        assert_eq!(error("mine").await, "Only a person may start the skill `mine`, by writing `/skill mine`.");
+        let none = Abilities { skills: Some(vec![]), ..Abilities::default() };
+        assert_eq!(read(&skills, &none, "tea", None).await.unwrap_err(), "There is no skill `tea`; there is none.");
+    }
+}
