@@ -196,6 +196,10 @@ impl Mind for Obedient {
         None
     }
 
+    fn tool_names(&self, _: &BotView<'_>) -> Vec<String> {
+        vec![]
+    }
+
     fn context_window(&self, _: &BotView<'_>) -> u64 {
         200_000
     }

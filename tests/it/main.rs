@@ -12,6 +12,7 @@ mod functions;
 mod host;
 mod kill;
 mod media;
+mod mind;
 mod outbox;
 mod simulation;
 mod telegram_peer;

@@ -302,6 +302,10 @@ impl Mind for Slow {
         None
     }
 
+    fn tool_names(&self, _: &BotView<'_>) -> Vec<String> {
+        vec![]
+    }
+
     fn context_window(&self, _: &BotView<'_>) -> u64 {
         100_000
     }

@@ -37,7 +37,9 @@ pub enum Reply {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     pub answers: u64,
+    /// Those that came from the cache included.
     pub prompt_tokens: u64,
+    pub cached_tokens: u64,
     pub completion_tokens: u64,
 }
 
@@ -53,6 +55,8 @@ struct World {
     requests: Vec<Value>,
     violations: Vec<String>,
     ledger: Ledger,
+    /// The system prompt that is in the cache.
+    cached: Value,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -74,6 +78,7 @@ impl FakeModel {
             requests: vec![],
             violations: vec![],
             ledger: Ledger::default(),
+            cached: Value::Null,
         }));
         let router = Router::new().route("/v1/chat/completions", post(complete)).with_state(world.clone());
         FakeModel { server: Loopback::serve(router), world }
@@ -170,22 +175,64 @@ async fn complete(State(world): State<Shared>, headers: HeaderMap, body: Bytes) 
     };
     let (prompt, completion) = (tokens(&body), tokens(message.to_string().as_bytes()));
     let mut world = lock(&world);
+    let system = &request["messages"][0];
+    let cached = if world.cached == *system { tokens(system.to_string().as_bytes()) } else { 0 };
+    world.cached = system.clone();
     world.ledger.answers += 1;
     world.ledger.prompt_tokens += prompt;
+    world.ledger.cached_tokens += cached;
     world.ledger.completion_tokens += completion;
     let reason = if message.get("tool_calls").is_some() { "tool_calls" } else { "stop" };
+    let usage = json!({
+        "prompt_tokens": prompt,
+        "prompt_tokens_details": { "cached_tokens": cached },
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    });
     let completion = json!({
         "id": format!("chatcmpl-{call}"),
         "object": "chat.completion",
         "model": request["model"],
         "choices": [{ "index": 0, "message": message, "finish_reason": reason }],
-        "usage": {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-        },
+        "usage": usage,
     });
-    axum::Json(completion).into_response()
+    if request["stream"] == true { streamed(&completion) } else { axum::Json(completion).into_response() }
+}
+
+/// A completion as a stream of chunks: its text in two halves, then its tool calls, each with its arguments behind it,
+/// then the reason why it ends, then its usage.
+fn streamed(completion: &Value) -> Response {
+    let message = &completion["choices"][0]["message"];
+    let chunk = |delta: Value, reason: &Value| {
+        let choices = json!([{ "index": 0, "delta": delta, "finish_reason": reason }]);
+        json!({
+            "id": completion["id"],
+            "object": "chat.completion.chunk",
+            "model": completion["model"],
+            "choices": choices,
+            "usage": null,
+        })
+    };
+    let mut chunks = vec![chunk(json!({ "role": "assistant", "content": "" }), &Value::Null)];
+    let text: Vec<char> = protocol::text(message).chars().collect();
+    for half in text.chunks(text.len().div_ceil(2).max(1)) {
+        chunks.push(chunk(json!({ "content": half.iter().collect::<String>() }), &Value::Null));
+    }
+    for (index, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
+        let function = json!({ "name": call["function"]["name"], "arguments": "" });
+        let begun = json!({ "index": index, "id": call["id"], "type": "function", "function": function });
+        chunks.push(chunk(json!({ "tool_calls": [begun] }), &Value::Null));
+        let rest = json!({ "index": index, "function": { "arguments": call["function"]["arguments"] } });
+        chunks.push(chunk(json!({ "tool_calls": [rest] }), &Value::Null));
+    }
+    chunks.push(chunk(json!({}), &completion["choices"][0]["finish_reason"]));
+    let mut last = chunk(json!({}), &Value::Null);
+    last["choices"] = json!([]);
+    last["usage"] = completion["usage"].clone();
+    chunks.push(last);
+    let mut body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    body.push_str("data: [DONE]\n\n");
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
 /// About four bytes make a token.

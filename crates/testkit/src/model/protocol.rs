@@ -12,8 +12,8 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     if request["model"].as_str().is_none_or(str::is_empty) {
         return Err("there is no model".to_owned());
     }
-    if request["stream"] == true {
-        return Err("streams are not spoken here".to_owned());
+    if request["stream"] == true && request["stream_options"]["include_usage"] != true {
+        return Err("a stream without its usage cannot be paid".to_owned());
     }
     check_tools(request)?;
     let messages = request["messages"].as_array().ok_or("there are no messages")?;
