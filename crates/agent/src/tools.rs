@@ -4,8 +4,14 @@
 //! descriptions and finds the function by name.
 
 mod current_time;
+#[allow(dead_code, reason = "wired in the registry next")]
+mod image;
+mod outside;
+mod path;
 mod skill;
 mod web_fetch;
+#[allow(dead_code, reason = "wired in the registry next")]
+mod web_search;
 
 use std::borrow::Cow;
 
