@@ -1,4 +1,4 @@
-//! Skills: folders with a `SKILL.md` that tell a model how to do one kind of work (the AgentSkills format).
+//! Skills: folders with a `SKILL.md` that tell a model how to do one kind of work (the `AgentSkills` format).
 //!
 //! [`Skills::discover`] reads them from texts alone, so that it does not matter where those are kept. The prompt lists
 //! names and descriptions; the model reads the rest by the tool `skill`, and from then on the skill's [`Manifest`] says

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{Media, MediaId};
 use reqwest::Client;
-use reqwest::header::ACCEPT;
+use reqwest::header::{ACCEPT, USER_AGENT};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
 
+use super::web_fetch::AGENT;
 use super::{Tool, ToolContext, ToolError, path};
 use crate::egress::{self, Guard};
 use crate::transcript::cut;
@@ -23,8 +24,6 @@ const MAX_SIZE: usize = 5_000_000;
 /// How much of the prompt is repeated, in characters.
 const MAX_PROMPT: usize = 2_000;
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// As `web_fetch` says who it is.
-const AGENT: &str = concat!("Mozilla/5.0 (compatible; Lowtide/", env!("CARGO_PKG_VERSION"), ")");
 
 pub(super) fn describe() -> Tool {
     Tool {
@@ -92,7 +91,7 @@ impl Image {
         let url = Url::parse(url).map_err(|error| respond(format!("This is not a URL: {error}.")))?;
         self.guard.check_url(&url).map_err(|refused| respond(format!("The URL is refused: {refused}.")))?;
         let failed = |error| respond(format!("The picture could not be fetched: {}.", egress::describe(&error)));
-        let request = self.client.get(url).header(reqwest::header::USER_AGENT, AGENT).header(ACCEPT, "image/*");
+        let request = self.client.get(url).header(USER_AGENT, AGENT).header(ACCEPT, "image/*");
         let mut response = request.send().await.map_err(failed)?;
         if !response.status().is_success() {
             return Err(respond(format!("The server answered with status {}.", response.status())));

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const DEFAULT_CHARS: usize = 20_000;
 const MAX_CHARS: usize = 50_000;
 /// Some sites refuse clients that do not say who they are.
-const AGENT: &str = concat!("Mozilla/5.0 (compatible; Lowtide/", env!("CARGO_PKG_VERSION"), ")");
+pub(super) const AGENT: &str = concat!("Mozilla/5.0 (compatible; Lowtide/", env!("CARGO_PKG_VERSION"), ")");
 
 pub(super) fn describe() -> Tool {
     Tool {

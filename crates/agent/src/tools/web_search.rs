@@ -104,9 +104,7 @@ impl WebSearch {
 
     pub(super) async fn run(&self, arguments: &Arguments, context: &ToolContext<'_>) -> Result<String, ToolError> {
         let Some(settings) = &context.bot.abilities.search else {
-            return Err(respond(
-                "No search engine is set up for this bot. Its owner can do it with `lowtide bots search`.",
-            ));
+            return Err(for_owner("No search engine is set up for this bot."));
         };
         let search = arguments.checked()?;
         let asked = self.ask(settings, context.bot.secrets.search.as_ref(), &search);
@@ -121,21 +119,20 @@ impl WebSearch {
 
     async fn ask(&self, settings: &SearchSettings, key: Option<&Secret>, search: &Search) -> Result<Value, ToolError> {
         let request = provider::request(&self.client, settings, key, search)?;
-        self.guard.check_url(request.url()).map_err(|refused| {
-            respond(format!("The search engine's address is refused: {refused}. The bot's owner can change it with `lowtide bots search`."))
-        })?;
+        self.guard
+            .check_url(request.url())
+            .map_err(|refused| for_owner(&format!("The search engine's address is refused: {refused}.")))?;
         let failed = |error| respond(format!("The search engine could not be asked: {}.", egress::describe(&error)));
         let mut response = self.client.execute(request).await.map_err(failed)?;
         let status = response.status();
         let (body, cut_off) = egress::read_capped(&mut response, MAX_BODY).await.map_err(failed)?;
         if !status.is_success() {
-            return Err(respond(failure(settings, status, &body)));
+            return Err(failure(settings, status, &body));
         }
         if cut_off {
             return Err(respond(format!("The search engine's answer is longer than {MAX_BODY} bytes.")));
         }
-        let unreadable =
-            |_| respond("The search engine's answer is not JSON; the bot's owner should check its address.");
+        let unreadable = |_| for_owner("The search engine's answer is not JSON; perhaps its address is wrong.");
         serde_json::from_slice(&body).map_err(unreadable)
     }
 }
@@ -174,21 +171,26 @@ fn respond(text: impl Into<String>) -> ToolError {
     ToolError::RespondToModel(text.into())
 }
 
+/// What only the bot's owner can put right.
+fn for_owner(problem: &str) -> ToolError {
+    respond(format!("{problem} The bot's owner can set it up with `lowtide bots search`."))
+}
+
 /// What an answer that is no success means. What the engine says itself is left out: it may repeat the key.
-fn failure(settings: &SearchSettings, status: StatusCode, body: &[u8]) -> String {
+fn failure(settings: &SearchSettings, status: StatusCode, body: &[u8]) -> ToolError {
     let engine = provider::name(settings.provider);
     if provider::refuses_key(settings.provider, status, body) {
-        return format!("{engine} refused the key. The bot's owner can set another with `lowtide bots search`.");
+        return for_owner(&format!("{engine} refused the key."));
     }
     if provider::refuses_json(settings.provider, status) {
-        return format!("{engine} does not give JSON. The bot's owner has to turn on its format `json`.");
+        return respond(format!("{engine} does not give JSON. The bot's owner has to turn on its format `json`."));
     }
-    match status.as_u16() {
+    respond(match status.as_u16() {
         402 | 432 | 433 => format!("The bot's plan for {engine} is used up; its owner has to see to it."),
         429 => format!("{engine} takes no more searches for now; try again later, or go on without."),
         400 | 422 => format!("{engine} did not accept the search ({status}); try without `country` and `language`."),
         _ => format!("{engine} answered with status {status}."),
-    }
+    })
 }
 
 /// The results, as the model reads them.
@@ -199,7 +201,7 @@ fn listed(settings: &SearchSettings, answer: &Value, search: &Search) -> Result<
     let shown: Vec<String> = results
         .iter()
         .filter_map(|result| {
-            let url = result["url"].as_str().map(|url| plain(url, MAX_URL)).filter(|url| url.starts_with("http"))?;
+            let url = result["url"].as_str().map(|url| plain(url, MAX_URL)).filter(|url| is_web(url))?;
             let text = |key: &str, max| plain(&without_tags(result[key].as_str().unwrap_or_default()), max);
             let lines = [text("title", MAX_TITLE), url, text(snippet, MAX_SNIPPET)];
             let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
@@ -214,6 +216,11 @@ fn listed(settings: &SearchSettings, answer: &Value, search: &Search) -> Result<
     }
     let source = format!("a web search with {}", provider::name(settings.provider));
     Ok(outside::framed(&source, &shown.join("\n"), MAX_CHARS))
+}
+
+/// Whether the model could read more there.
+fn is_web(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
 }
 
 /// The text of a piece of HTML.

@@ -6,7 +6,7 @@ use reqwest::{Client, Request, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Freshness, Search, ToolError, respond};
+use super::{Freshness, Search, ToolError, for_owner};
 use crate::Secret;
 
 pub(super) fn name(provider: SearchProvider) -> &'static str {
@@ -26,12 +26,7 @@ pub(super) fn request(
 ) -> Result<Request, ToolError> {
     let url = address(settings)?;
     let key = key.map(Secret::expose).filter(|key| !key.is_empty());
-    let needed = || {
-        let engine = name(settings.provider);
-        let text =
-            format!("{engine} needs a key, and none is set. The bot's owner can set it with `lowtide bots search`.");
-        key.ok_or_else(|| respond(text))
-    };
+    let needed = || key.ok_or_else(|| for_owner(&format!("{} needs a key, and none is set.", name(settings.provider))));
     let request = match settings.provider {
         SearchProvider::Brave => client.get(brave(url, search)).header("x-subscription-token", needed()?),
         SearchProvider::Tavily => client.post(url).bearer_auth(needed()?).json(&tavily(search)),
@@ -42,9 +37,8 @@ pub(super) fn request(
         }
     };
     // The cause is left out: it is the key that cannot be written in a header.
-    request.header(ACCEPT, "application/json").build().map_err(|_| {
-        respond("The search engine's key is malformed. The bot's owner can set it anew with `lowtide bots search`.")
-    })
+    let malformed = |_| for_owner("The search engine's key is malformed.");
+    request.header(ACCEPT, "application/json").build().map_err(malformed)
 }
 
 /// Where a search goes: the owner's address of the engine, or its own.
@@ -56,9 +50,7 @@ fn address(settings: &SearchSettings) -> Result<Url, ToolError> {
     };
     let base = settings.base_url.as_deref().or(own).unwrap_or_default();
     let url = Url::parse(&format!("{}{path}", base.trim_end_matches('/')));
-    url.map_err(|_| {
-        respond("The search engine's address is missing or malformed. The bot's owner can set it with `lowtide bots search`.")
-    })
+    url.map_err(|_| for_owner("The search engine's address is missing or malformed."))
 }
 
 /// Parameters: <https://api-dashboard.search.brave.com/app/documentation/web-search/query>.
@@ -164,7 +156,7 @@ pub(super) fn refuses_key(provider: SearchProvider, status: StatusCode, body: &[
     }
 }
 
-/// SearXNG forbids the formats that are not turned on in its settings.
+/// `SearXNG` forbids the formats that are not turned on in its settings.
 pub(super) fn refuses_json(provider: SearchProvider, status: StatusCode) -> bool {
     provider == SearchProvider::Searxng && status == StatusCode::FORBIDDEN
 }
