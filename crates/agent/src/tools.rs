@@ -9,6 +9,7 @@
 mod catalogue;
 mod current_time;
 mod edit;
+mod image;
 mod ls;
 mod message;
 mod outside;
@@ -20,6 +21,7 @@ mod search;
 mod sessions;
 mod skill;
 mod web_fetch;
+mod web_search;
 mod write;
 
 use std::borrow::Cow;
@@ -34,7 +36,9 @@ use crate::egress::Guard;
 use crate::skills::in_force;
 use crate::{AgentError, BotView, BoxFuture, Host, HostError};
 use catalogue::Found;
+use image::Image;
 use web_fetch::WebFetch;
+use web_search::WebSearch;
 
 pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
 pub(crate) use skill::NAME as SKILL;
@@ -148,6 +152,8 @@ impl Runnable {
 pub struct Toolbox {
     tools: Vec<Runnable>,
     web_fetch: WebFetch,
+    web_search: WebSearch,
+    image: Image,
 }
 
 impl fmt::Debug for Toolbox {
@@ -164,18 +170,25 @@ impl Toolbox {
             Runnable::new(write::tool(), |a, _, _, c| Box::pin(write::run(a, c))).declared(),
             Runnable::new(edit::tool(), |a, _, _, c| Box::pin(edit::run(a, c))).declared(),
             Runnable::new(web_fetch::describe(), |a, t, _, _| Box::pin(t.fetch(a))).declared(),
+            Runnable::new(web_search::describe(), |a, t, _, c| Box::pin(t.search_web(a, c))).declared(),
             Runnable::new(message::tool(), |a, _, call, c| Box::pin(message::run(&call.id, a, c))).declared(),
             Runnable::new(current_time::describe(), |a, _, _, c| Box::pin(tell_time(a, c))).declared(),
             Runnable::new(skill::describe(), |a, _, _, c| Box::pin(read_skill(a, c))).declared(),
             Runnable::new(ls::tool(), |a, _, _, c| Box::pin(ls::run(a, c))),
             Runnable::new(search::tool(), |a, _, _, c| Box::pin(search::run(a, c))),
+            Runnable::new(image::describe(), |a, t, _, c| Box::pin(t.look(a, c))),
             Runnable::new(sessions::list_tool(), |a, _, _, c| Box::pin(sessions::list(a, c))),
             Runnable::new(sessions::history_tool(), |a, _, _, c| Box::pin(sessions::history(a, c))),
             Runnable::new(sessions::send_tool(), |a, _, call, c| Box::pin(sessions::send(&call.id, a, c))),
             Runnable::new(sessions::spawn_tool(), |a, _, call, c| Box::pin(sessions::spawn(&call.id, a, c))),
             Runnable::new(catalogue::search_tool(), |a, t, _, c| Box::pin(t.find(a, c))).declared(),
         ];
-        Ok(Toolbox { tools, web_fetch: WebFetch::new(guard)? })
+        Ok(Toolbox {
+            tools,
+            web_fetch: WebFetch::new(guard.clone())?,
+            web_search: WebSearch::new(guard.clone())?,
+            image: Image::new(guard)?,
+        })
     }
 
     fn runnable(&self, name: &str) -> Option<&Runnable> {
@@ -256,6 +269,15 @@ impl Toolbox {
         Ok(self.web_fetch.run(&arguments).await?.into())
     }
 
+    async fn search_web(&self, arguments: web_search::Arguments, context: &ToolContext<'_>) -> Outcome {
+        Ok(self.web_search.run(&arguments, context).await?.into())
+    }
+
+    async fn look(&self, arguments: image::Arguments, context: &ToolContext<'_>) -> Outcome {
+        let (text, media) = self.image.run(&arguments, context).await?;
+        Ok(Output { text, media })
+    }
+
     /// `tool_search`
     async fn find(&self, arguments: catalogue::Search, context: &ToolContext<'_>) -> Outcome {
         let hidden: Vec<&Tool> = self
@@ -288,6 +310,7 @@ fn is_allowed(policy: &ToolPolicy, tool: &Tool) -> bool {
 fn is_set_up(bot: &BotView<'_>, tool: &Tool) -> bool {
     match tool.name {
         SKILL => bot.skills.iter().next().is_some(),
+        web_search::NAME => bot.abilities.search.is_some(),
         _ => true,
     }
 }
@@ -359,7 +382,7 @@ mod tests {
         assert_eq!(
             text,
             "There is no tool `shell`; there are: read, write, edit, web_fetch, message, current_time, ls, search, \
-             sessions_list, sessions_history, sessions_send, sessions_spawn, tool_search."
+             image, sessions_list, sessions_history, sessions_send, sessions_spawn, tool_search."
         );
 
         let (outcome, text) = run("web_fetch", "{\"url\":").await;

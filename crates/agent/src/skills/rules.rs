@@ -52,17 +52,24 @@ impl Manifest {
         }
     }
 
-    /// Whatever a tool is called, an argument `url` is where it goes.
+    /// Whatever a tool and its arguments are called, a URL among them is where it goes.
     fn reaches_only(&self, hosts: &[String], call: &ToolCall) -> Result<(), String> {
         let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-        let Some(url) = arguments.get("url") else { return Ok(()) };
-        let url = url.as_str().and_then(|url| Url::parse(url.trim()).ok());
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_end_matches('.');
-        let fits = |allowed: &String| match allowed.strip_prefix("*.") {
-            Some(parent) => host.strip_suffix(parent).is_some_and(|beginning| beginning.ends_with('.')),
-            None => allowed == host,
+        let texts = arguments.as_object().into_iter().flat_map(|object| object.iter());
+        let urls = texts.filter_map(|(name, value)| {
+            let text = value.as_str().unwrap_or_default().trim();
+            // What is called so and is no URL goes nowhere that is allowed.
+            let is_url = name == "url" || text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
+            is_url.then(|| Url::parse(text).ok())
+        });
+        let is_allowed = |url: &Option<Url>| {
+            let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_end_matches('.');
+            hosts.iter().any(|allowed| match allowed.strip_prefix("*.") {
+                Some(parent) => host.strip_suffix(parent).is_some_and(|beginning| beginning.ends_with('.')),
+                None => allowed == host,
+            })
         };
-        if hosts.iter().any(fits) {
+        if urls.into_iter().all(|url| is_allowed(&url)) {
             return Ok(());
         }
         Err(format!(

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const DEFAULT_CHARS: usize = 20_000;
 const MAX_CHARS: usize = 50_000;
 /// Some sites refuse clients that do not say who they are.
-const AGENT: &str = concat!("Mozilla/5.0 (compatible; Lowtide/", env!("CARGO_PKG_VERSION"), ")");
+pub(super) const AGENT: &str = concat!("Mozilla/5.0 (compatible; Lowtide/", env!("CARGO_PKG_VERSION"), ")");
 
 pub(super) fn describe() -> Tool {
     Tool {
@@ -174,27 +174,16 @@ async fn readable(body: Body, mode: ExtractMode, max_chars: usize) -> Result<Str
     } else {
         text
     };
-    Ok(framed(&address, &text, max_chars, cut_off))
-}
-
-/// The page as the model reads it.
-fn framed(address: &str, text: &str, max_chars: usize, cut_off: bool) -> String {
-    let mut framed = outside::framed(address, text, max_chars);
+    let mut framed = outside::framed(&address, &text, max_chars);
     if cut_off {
         framed.push_str(&format!("\n(Only the first {MAX_BODY} bytes were read.)"));
     }
-    framed
+    Ok(framed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_page_that_was_not_read_to_its_end_says_so() {
-        let framed = framed("https://example.com/", &"ü".repeat(120), 100, true);
-        assert!(framed.ends_with("(20 more characters were left out.)\n(Only the first 2000000 bytes were read.)"));
-    }
 
     #[test]
     fn bytes_are_read_by_their_charset() {
