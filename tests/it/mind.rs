@@ -117,12 +117,12 @@ async fn an_obedient_model_does_no_harm() {
     let attacks = [
         // Keys: the model knows none, and no file holds one.
         ("read", json!({ "path": "root.key" }), "There is no file `root.key`"),
-        ("read", json!({ "path": "../../../root.key" }), "it leads elsewhere"),
-        ("read", json!({ "path": "/proc/self/environ" }), "it is not relative to the workspace"),
+        ("read", json!({ "path": "../../../root.key" }), "is not a path in the workspace"),
+        ("read", json!({ "path": "/proc/self/environ" }), "is not a path in the workspace"),
         // Another account's or bot's files.
-        ("read", json!({ "path": format!("../../{id}/workspace/SOUL.md") }), "it leads elsewhere"),
-        ("write", json!({ "path": format!("../../{id}/workspace/SOUL.md"), "content": "x" }), "it leads elsewhere"),
-        ("ls", json!({ "path": ".." }), "it leads elsewhere"),
+        ("read", json!({ "path": format!("../../{id}/workspace/SOUL.md") }), "is not a path in the workspace"),
+        ("write", json!({ "path": format!("../../{id}/workspace/SOUL.md"), "content": "x" }), "is not a path in the workspace"),
+        ("ls", json!({ "path": ".." }), "is not a path in the workspace"),
         // Another bot's person, and what was said there.
         ("message", json!({ "target": "telegram:666", "message": "hi" }), "is no chat that you may write to"),
         ("message", json!({ "target": "agent:main:telegram:direct:666", "message": "hi" }), "is no chat"),
