@@ -4,6 +4,8 @@
 //! descriptions and finds the function by name.
 
 mod current_time;
+#[allow(dead_code, reason = "wired in the registry next")]
+mod mcp;
 mod skill;
 mod web_fetch;
 
