@@ -217,3 +217,6 @@ pub(crate) fn by_model_name<'t>(tools: &'t [McpTool], name: &str) -> Option<&'t 
 fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
+
+#[cfg(test)]
+mod tests;
