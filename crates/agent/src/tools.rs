@@ -11,6 +11,7 @@ mod current_time;
 mod edit;
 mod image;
 mod ls;
+mod mcp;
 mod message;
 mod outside;
 mod path;
