@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::table::table;
 use crate::terminal::confirm;
-use crate::{Output, word};
+use crate::{Output, prompt, word};
 
 #[derive(Subcommand)]
 pub(crate) enum BotsCommand {
@@ -35,6 +35,8 @@ pub(crate) enum BotsCommand {
     Transcription(TranscriptionArgs),
     /// Show or change which skills a bot may use
     Skills(SkillsArgs),
+    /// Show what a bot's model reads before a conversation, and what that takes
+    Prompt { bot: String },
     /// Change how a bot's messages wait, when its sessions begin anew, and what it may spend
     Change(ChangeArgs),
     /// Give a bot another name
@@ -102,6 +104,7 @@ pub(crate) async fn run(client: &Client, output: Output, command: BotsCommand) -
         BotsCommand::Search(args) => abilities::search(client, output, args).await,
         BotsCommand::Transcription(args) => abilities::transcription(client, output, args).await,
         BotsCommand::Skills(args) => abilities::skills(client, output, args).await,
+        BotsCommand::Prompt { bot } => prompt::show(client, output, &bot).await,
         BotsCommand::Change(args) => change(client, output, args).await,
         BotsCommand::Rename { bot, name } => {
             let before = client.bot_get(&bot).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::views::{
     AccountPatch, AccountView, ApprovalDecision, ApprovalView, BotCreate, BotPatch, BotView, ChatAccepted, ChatPage,
     ChatSend, DeadLetterView, FileView, Items, LinkCreate, LinkPatch, LinkView, NoticeView, PairingApprove,
-    PairingApproved, PairingView, ProblemView, SessionPage, SessionView, TurnsPage, UsageView,
+    PairingApproved, PairingView, ProblemView, PromptView, SessionPage, SessionView, TurnsPage, UsageView,
 };
 use domain::{BotId, LinkId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -139,6 +139,10 @@ impl Client {
         let conversation = conversation.map(|name| ("conversation", name));
         url.query_pairs_mut().extend_pairs(query.iter().copied().chain(conversation));
         self.http.get(url).bearer_auth(&self.target.key)
+    }
+
+    pub(crate) async fn bot_prompt(&self, bot: BotId) -> Answer<PromptView> {
+        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "prompt"])).await
     }
 
     pub(crate) async fn file_list(&self, bot: BotId) -> Answer<Items<FileView>> {

@@ -19,6 +19,7 @@ mod files;
 mod links;
 mod money;
 mod progress;
+mod prompt;
 mod prompt_history;
 mod sessions;
 mod table;

@@ -171,3 +171,15 @@ async fn sessions_tell_what_they_took() {
     let lonely = api.run(&["sessions", "tidy", "--turns"]).await;
     assert_eq!(lonely.code, 2, "{lonely:?}");
 }
+
+#[tokio::test]
+async fn a_prompt_is_shown_with_what_it_takes() {
+    let (run, _) = sent(&["bots", "prompt", "tidy"]).await;
+    let expected = "You are tidy.\n\nPART   TOKENS\ncore   149\ntools  900\nall    1049\n\n\
+                    Tokens are an estimate: one for every four characters.\n\n\
+                    Skills that the model is not told of:\n  shell: it runs programs (sh)\n";
+    assert_eq!(run.stdout, expected);
+    let (run, _) = sent(&["bots", "prompt", "tidy", "--json"]).await;
+    let prompt: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&prompt["tokens"], &prompt["system"]), (&json!(1049), &json!("You are tidy.")));
+}

@@ -62,6 +62,7 @@ impl FakeApi {
             .route("/v1/usage", get(usage))
             .route("/v1/notices", get(notices))
             .route("/v1/notices/{about}", any(StatusCode::NO_CONTENT))
+            .route("/v1/bots/{bot}/prompt", get(prompt))
             .route("/v1/bots/{bot}/files", get(files))
             .route("/v1/bots/{bot}/files/{*path}", any(file))
             .layer(middleware::from_fn_with_state(fake.clone(), record))
@@ -321,6 +322,17 @@ async fn turns() -> Json<Value> {
         "models": ["openai/a", "groq/b"]
     });
     Json(json!({ "items": [turn], "next": null }))
+}
+
+async fn prompt() -> Json<Value> {
+    let part = |name: &str, tokens: u64| json!({ "name": name, "tokens": tokens, "is_system": name != "tools" });
+    let skills = json!([
+        { "name": "travel-plan", "description": "Plan a trip" },
+        { "name": "shell", "description": "Run things", "left_out": "it runs programs (sh)" },
+    ]);
+    Json(json!({
+        "system": "You are tidy.", "parts": [part("core", 149), part("tools", 900)], "tokens": 1049, "skills": skills
+    }))
 }
 
 async fn files() -> Json<Value> {

@@ -37,7 +37,7 @@ pub use listening::{ListenError, Recording};
 pub use mind::{BoxFuture, Mind, Progress};
 pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of};
 pub use prompt::{PROMPT_FILES, PromptPart, PromptReport};
-pub use skills::{BrokenSkill, Manifest, Skill, Skills, SkillsError, in_force};
+pub use skills::{BrokenSkill, Manifest, Skill, SkillStatus, Skills, SkillsError, in_force};
 pub use tools::{Tool, ToolContext, Toolbox};
 pub use workspace::{Workspace, WorkspaceFile, default_workspace};
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use domain::turn::ToolRules;
 use domain::{Answer, Bot, ToolCall, ToolResult};
 
-use crate::{Agent, BotView, ListenError, ModelError, ModelRequest, Recording, ToolContext};
+use crate::{Agent, BotView, ListenError, ModelError, ModelRequest, PromptReport, Recording, ToolContext, prompt};
 
 /// A future that workers may hold across threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,6 +42,11 @@ pub trait Mind: ToolRules + Send + Sync {
     /// The tools that a bot's model is given, by name.
     fn tool_names(&self, bot: &BotView<'_>) -> Vec<String>;
 
+    /// What a model is sent for a request, by parts. A mind that says nothing else declares no tools.
+    fn prompt_report(&self, request: &ModelRequest<'_>) -> PromptReport {
+        prompt::report(request, &[])
+    }
+
     /// How many tokens a bot's model is given at most.
     fn context_window(&self, bot: &BotView<'_>) -> u64;
 }
@@ -65,6 +70,10 @@ impl Mind for Agent {
 
     fn tool_names(&self, bot: &BotView<'_>) -> Vec<String> {
         self.toolbox.names(bot)
+    }
+
+    fn prompt_report(&self, request: &ModelRequest<'_>) -> PromptReport {
+        Agent::prompt_report(self, request)
     }
 
     fn context_window(&self, bot: &BotView<'_>) -> u64 {

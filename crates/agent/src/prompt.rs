@@ -52,6 +52,14 @@ impl PromptPart {
     }
 }
 
+impl PromptReport {
+    /// The system prompt as a model reads it.
+    pub fn system(&self) -> String {
+        let texts = self.parts.iter().filter(|part| part.is_system).map(|part| part.text.as_str());
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+}
+
 impl Agent {
     /// What a model is sent for a request, by parts, with an estimate of what each takes.
     pub fn prompt_report(&self, request: &ModelRequest<'_>) -> PromptReport {
@@ -59,7 +67,7 @@ impl Agent {
     }
 }
 
-fn report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
+pub(crate) fn report(request: &ModelRequest<'_>, tools: &[Tool]) -> PromptReport {
     let mut all: Vec<PromptPart> =
         parts(request).into_iter().map(|(name, text)| PromptPart::new(name, text, true)).collect();
     let describe = |tool: &Tool| format!("{}: {}\n{}", tool.name, tool.description, tool.parameters);
@@ -282,8 +290,7 @@ mod tests {
         280 skills
          26 today
         ");
-        let text: Vec<&str> = report.parts.iter().map(|part| part.text.as_str()).collect();
-        assert_eq!(system(&request), text.join("\n\n"));
+        assert_eq!(system(&request), report.system());
         assert!(report.tokens < 2_000, "{}", report.tokens);
         assert!(CORE.len() < 4 * 300);
     }
@@ -334,6 +341,7 @@ mod tests {
          27 MEMORY.md
          26 today
         ");
+        insta::assert_snapshot!("openclaw_home", report.system());
         for text in [workspace.text("MEMORY.md"), workspace.text("IDENTITY.md")] {
             assert!(system(&request(&workspace, ChatKind::Direct)).contains(text.unwrap().trim()));
         }

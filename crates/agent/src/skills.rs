@@ -49,6 +49,16 @@ pub struct BrokenSkill {
     pub error: String,
 }
 
+/// A skill as the bot's owner is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkillStatus {
+    /// Its name; of one that cannot be read its path.
+    pub name: String,
+    pub description: String,
+    /// Why the bot's model is not told of it, if so.
+    pub left_out: Option<String>,
+}
+
 impl Skills {
     pub(crate) const NONE: Skills = Skills { skills: BTreeMap::new(), broken: vec![] };
 
@@ -120,10 +130,37 @@ impl Skills {
 
     /// Those that a model is told of, by name. `only` is [`domain::Abilities::skills`].
     pub fn for_model<'a>(&'a self, only: Option<&'a [String]>) -> impl Iterator<Item = &'a Skill> {
-        self.iter().filter(move |skill| {
-            let Manifest { name, for_people_only, unmet, .. } = &skill.manifest;
-            unmet.is_none() && !for_people_only && is_among(only, name)
-        })
+        self.iter().filter(move |skill| skill.manifest.left_out(only).is_none())
+    }
+
+    /// All skills for the owner's eyes: by name, then what cannot be read. `only` is [`domain::Abilities::skills`].
+    pub fn statuses(&self, only: Option<&[String]>) -> Vec<SkillStatus> {
+        let known = self.iter().map(|Skill { manifest, .. }| SkillStatus {
+            name: manifest.name.clone(),
+            description: manifest.description.clone(),
+            left_out: manifest.left_out(only),
+        });
+        let broken = self.broken.iter().map(|BrokenSkill { path, error }| SkillStatus {
+            name: path.clone(),
+            description: String::new(),
+            left_out: Some(error.clone()),
+        });
+        known.chain(broken).collect()
+    }
+}
+
+impl Manifest {
+    /// Why a bot's model is not told of the skill, if so.
+    fn left_out(&self, only: Option<&[String]>) -> Option<String> {
+        if self.unmet.is_some() {
+            return self.unmet.clone();
+        }
+        let reason = match self.for_people_only {
+            true => "only people may start it",
+            false if !is_among(only, &self.name) => "it is not among the skills that this bot may use",
+            false => return None,
+        };
+        Some(reason.to_owned())
     }
 }
 

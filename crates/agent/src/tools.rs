@@ -192,6 +192,11 @@ impl Toolbox {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.runnable(name).is_some()
+    }
+
     fn runnable(&self, name: &str) -> Option<&Runnable> {
         self.tools.iter().find(|runnable| runnable.tool.name == name)
     }

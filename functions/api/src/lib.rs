@@ -16,6 +16,7 @@
 //! | `/v1/bots/{bot}/sessions` | `GET` |
 //! | `/v1/bots/{bot}/sessions/{session}` | `GET` |
 //! | `/v1/bots/{bot}/sessions/{session}/turns` | `GET` |
+//! | `/v1/bots/{bot}/prompt` | `GET` |
 //! | `/v1/bots/{bot}/files` | `GET` |
 //! | `/v1/bots/{bot}/files/{*path}` | `GET`, `PUT`, `DELETE` |
 //! | `/v1/bots/{bot}/links` | `GET`, `POST` |
@@ -47,6 +48,7 @@ mod model_settings;
 mod notices;
 mod pairings;
 mod problem;
+mod prompt;
 mod registration;
 mod sessions;
 mod turns;
@@ -55,13 +57,14 @@ pub mod views;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use runtime::Environment;
 
 pub use chat::webchat_link;
 pub use dead_letters::drain_dead_letters;
 
 use problem::Problem;
+use prompt::Prompter;
 use views::Health;
 
 /// The longest body of a request, in bytes. Workspace files have the same bound.
@@ -83,6 +86,7 @@ pub fn router(environment: Environment) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(sessions::show))
         .route("/sessions/{session}/turns", get(turns::list))
+        .route("/prompt", get(prompt::show).layer(Extension(Prompter::default())))
         .route("/files", get(files::list))
         .route("/files/{*path}", get(files::read).put(files::write).delete(files::delete))
         .route("/links", get(links::list).post(links::create))

@@ -6,6 +6,7 @@ mod abilities;
 mod approvals;
 mod bots;
 mod chat;
+mod prompt;
 
 use domain::{
     AccessPolicy, AccountId, BotId, Budget, BudgetScope, Channel, DeadLetterId, LinkId, LinkStatus, Sender, Task,
@@ -24,6 +25,7 @@ pub use chat::{
     ChatAccepted, ChatPage, ChatSend, DraftView, EntryKind, EntryView, SessionPage, SessionView, ToolCallView,
     TurnView, TurnsPage,
 };
+pub use prompt::{PromptPartView, PromptView, SkillView};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

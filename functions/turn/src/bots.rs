@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent::{BotView, Secret, Secrets, Skills, Workspace, WorkspaceFile};
+use agent::{BotView, Secret, Secrets, Skills, Workspace};
 use domain::account::Reach;
 use domain::turn::SessionSettings;
 use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
 use runtime::Environment;
-use store::{BotSecret, ObjectInfo, SecretContext, StoreError};
+use store::{BotSecret, SecretContext, StoreError};
 use tokio::time::Instant;
 
 /// For how long a bot's record is trusted without reading it again: a change takes effect within this time.
@@ -17,9 +17,6 @@ const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// A process keeps at most this many bots at hand.
 const CAPACITY: usize = 500;
-
-/// How many skills of a workspace are read. Each is a request when the bot has changed.
-const MAX_SKILLS: usize = 50;
 
 pub(crate) struct BotContext {
     pub(crate) bot: Bot,
@@ -148,7 +145,7 @@ async fn load_parts(
     environment: &Environment,
     bot: &Bot,
 ) -> Result<(Workspace, Skills, Option<Secret>, Secrets), StoreError> {
-    let (workspace, skills) = load_workspace(environment, bot).await?;
+    let (workspace, skills) = bot_files::load(&environment.store, bot).await?;
     let keyring = environment.store.keyring();
     let (account, id) = (bot.account, bot.id);
     let api_key = match &bot.model.api_key {
@@ -176,32 +173,4 @@ async fn load_parts(
         }
     }
     Ok((workspace, skills, api_key, secrets))
-}
-
-/// The files that turns are run with, and the workspace's own skills.
-pub(crate) async fn load_workspace(environment: &Environment, bot: &Bot) -> Result<(Workspace, Skills), StoreError> {
-    let account = environment.store.account(bot.account);
-    let (mut files, mut skills) = (Vec::new(), Vec::new());
-    for ObjectInfo { name, .. } in account.workspace_list(bot.id).await? {
-        if agent::PROMPT_FILES.contains(&name.as_str()) {
-            if let Some(text) = account.workspace_get(bot.id, &name).await? {
-                files.push(WorkspaceFile { name, text });
-            }
-        } else if is_skill(&name) && skills.len() >= MAX_SKILLS {
-            tracing::warn!(bot = %bot.id, "{name} is left out: only {MAX_SKILLS} skills of a workspace are read.");
-        } else if is_skill(&name) {
-            // A bot is not broken by a skill that is no text.
-            let Some(object) = account.workspace_read(bot.id, &name).await? else { continue };
-            skills.push((name, String::from_utf8_lossy(&object.bytes).into_owned()));
-        }
-    }
-    let skills = Skills::discover(skills.iter().map(|(path, text)| (path.as_str(), text.as_str())));
-    for broken in skills.broken() {
-        tracing::warn!(bot = %bot.id, "{} is left out: {}", broken.path, broken.error);
-    }
-    Ok((Workspace { files }, skills))
-}
-
-fn is_skill(path: &str) -> bool {
-    path.strip_prefix("skills/").and_then(|path| path.strip_suffix("/SKILL.md")).is_some_and(|name| !name.contains('/'))
 }

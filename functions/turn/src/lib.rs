@@ -80,13 +80,7 @@ impl TurnHandler {
             ..AgentConfig::default()
         };
         let agent = Agent::new(config).context("the agent's clients")?;
-        let skills = match &environment.settings.skills_dir {
-            Some(dir) => Skills::from_dir(dir).context("LOWTIDE_SKILLS_DIR")?,
-            None => Skills::embedded(),
-        };
-        for broken in skills.broken() {
-            tracing::error!("The built-in skill {} is left out: {}", broken.path, broken.error);
-        }
+        let skills = bot_files::built_in_skills(settings.skills_dir.as_deref()).context("LOWTIDE_SKILLS_DIR")?;
         let handler = TurnHandler::with_mind(environment, Arc::new(agent)).in_chats();
         Ok(TurnHandler { bots: BotCache::new(skills), ..handler })
     }

@@ -1,5 +1,6 @@
 //! What people are told by `/status`, `/usage`, `/context`, `/skills` and `/tools`.
 
+use agent::{PromptPart, PromptReport, SkillStatus};
 use domain::budget::dollars;
 use domain::control::Topic;
 use domain::turn::{Head, grouped, turn_usage};
@@ -19,8 +20,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) window: u64,
     /// Names of the tools that the bot's model is given.
     pub(crate) tools: Vec<String>,
-    /// Names of the skills that the bot has.
-    pub(crate) skills: Vec<String>,
+    pub(crate) skills: Vec<SkillStatus>,
+    /// What the model would be sent now.
+    pub(crate) prompt: PromptReport,
 }
 
 /// The text about `what`.
@@ -34,7 +36,7 @@ pub(crate) async fn compose(account: AccountStore<'_>, facts: &Facts<'_>, what: 
             usage(facts, spent, period.as_words())
         }
         Topic::Context => shown(facts),
-        Topic::Skills => list("Skills", &facts.skills, "I have learnt no skills yet."),
+        Topic::Skills => skills(&facts.skills),
         Topic::Tools => list("Tools", &facts.tools, "I have no tools."),
     })
 }
@@ -92,10 +94,35 @@ fn shown(facts: &Facts<'_>) -> String {
     if shown.summary.is_some() {
         lines.push("What was said before is a summary.".to_owned());
     }
-    for file in &facts.context.workspace.files {
-        lines.push(format!("- `{}`: {} bytes", file.name, grouped(file.text.len() as u64)));
+    lines.push(
+        "What I am sent with the next message, in tokens (an estimate: one for every four characters):".to_owned(),
+    );
+    lines.extend(facts.prompt.parts.iter().map(|PromptPart { name, tokens, .. }| line(name, *tokens)));
+    lines.push(line("all", facts.prompt.tokens));
+    lines.join("\n")
+}
+
+/// ``- `SOUL.md`: 1,078``
+fn line(part: &str, tokens: usize) -> String {
+    format!("- `{part}`: {}", grouped(tokens as u64))
+}
+
+/// The skills that can be used, then the others with what keeps them from it.
+fn skills(skills: &[SkillStatus]) -> String {
+    if skills.is_empty() {
+        return "I have learnt no skills yet.".to_owned();
     }
-    lines.push(format!("Tools: {}, skills: {}", facts.tools.len(), facts.skills.len()));
+    let (usable, others): (Vec<_>, Vec<_>) = skills.iter().partition(|skill| skill.left_out.is_none());
+    let usable = usable.iter().map(|skill| format!("- `{}`: {}", skill.name, skill.description));
+    let mut lines: Vec<String> = std::iter::once("Skills:".to_owned()).chain(usable).collect();
+    if lines.len() == 1 {
+        lines = vec!["I can use none of my skills.".to_owned()];
+    }
+    if !others.is_empty() {
+        lines.push("\nNot used:".to_owned());
+        let reason = |skill: &SkillStatus| Some(format!("- `{}`: {}", skill.name, skill.left_out.as_ref()?));
+        lines.extend(others.into_iter().filter_map(reason));
+    }
     lines.join("\n")
 }
 
@@ -117,5 +144,20 @@ mod tests {
         assert_eq!(taken(usage, 1200), "1,234 in (1,000 cached), 56 out, $0.0012");
         assert_eq!(list("Tools", &[], "I have no tools."), "I have no tools.");
         assert_eq!(list("Tools", &["look".to_owned()], ""), "Tools:\n- `look`");
+        assert_eq!(line("SOUL.md", 1078), "- `SOUL.md`: 1,078");
+    }
+
+    #[test]
+    fn skills_that_are_not_used_say_why() {
+        let skill = |name: &str, left_out: Option<&str>| SkillStatus {
+            name: name.to_owned(),
+            description: "Does it".to_owned(),
+            left_out: left_out.map(str::to_owned),
+        };
+        let (works, fails) = (skill("plan", None), skill("shell", Some("it runs programs")));
+        assert_eq!(skills(&[]), "I have learnt no skills yet.");
+        let told = skills(&[fails.clone(), works]);
+        assert_eq!(told, "Skills:\n- `plan`: Does it\n\nNot used:\n- `shell`: it runs programs");
+        assert_eq!(skills(&[fails]), "I can use none of my skills.\n\nNot used:\n- `shell`: it runs programs");
     }
 }

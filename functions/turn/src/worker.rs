@@ -19,7 +19,7 @@ use store::{Commit, DeliveryStatus, LogSizes, Notice, SessionState, Spending, St
 use tokio::time::Instant;
 
 use crate::MODEL_ATTEMPTS;
-use crate::bots::{BotContext, load_workspace};
+use crate::bots::BotContext;
 use crate::budget::{self, Refusal};
 use crate::draft::{Drafts, TextSoFar};
 use crate::host::BotHost;
@@ -275,6 +275,8 @@ impl<'a> Worker<'a> {
             Action::Report { turn, what } => {
                 let bot = &self.context.bot;
                 let view = self.context.view(&self.head.settings);
+                let host = self.host(&turn);
+                let prompt = self.mind.prompt_report(&self.request(&turn, &Question::Step { tools: true }, &host));
                 let facts = Facts {
                     context: self.context,
                     session: &self.session,
@@ -282,7 +284,8 @@ impl<'a> Worker<'a> {
                     entries: &self.entries,
                     window: self.mind.context_window(&view),
                     tools: self.mind.tool_names(&view),
-                    skills: bot.abilities.skills.clone().unwrap_or_default(),
+                    skills: self.context.skills.statuses(bot.abilities.skills.as_deref()),
+                    prompt,
                 };
                 let text = report::compose(self.environment.store.account(bot.account), &facts, what).await?;
                 self.turn = Some(turn);
@@ -554,7 +557,7 @@ impl<'a> Worker<'a> {
         let results = stream::iter(runs).buffered(TOOLS_AT_ONCE).collect();
         let results = self.drafts.during(turn, None, results).await;
         if host.has_changed_files() {
-            match load_workspace(self.environment, &self.context.bot).await {
+            match bot_files::load(&self.environment.store, &self.context.bot).await {
                 // Skills stay as the turn found them: none may widen what it is allowed while it is followed.
                 Ok((workspace, _)) => self.workspace = Some(workspace),
                 // The next turn reads it anew.

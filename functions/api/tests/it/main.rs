@@ -14,4 +14,5 @@ mod files;
 mod harness;
 mod links;
 mod models;
+mod prompt;
 mod turns;
