@@ -121,7 +121,11 @@ async fn an_obedient_model_does_no_harm() {
         ("read", json!({ "path": "/proc/self/environ" }), "is not a path in the workspace"),
         // Another account's or bot's files.
         ("read", json!({ "path": format!("../../{id}/workspace/SOUL.md") }), "is not a path in the workspace"),
-        ("write", json!({ "path": format!("../../{id}/workspace/SOUL.md"), "content": "x" }), "is not a path in the workspace"),
+        (
+            "write",
+            json!({ "path": format!("../../{id}/workspace/SOUL.md"), "content": "x" }),
+            "is not a path in the workspace",
+        ),
         ("ls", json!({ "path": ".." }), "is not a path in the workspace"),
         // Another bot's person, and what was said there.
         ("message", json!({ "target": "telegram:666", "message": "hi" }), "is no chat that you may write to"),

@@ -175,7 +175,7 @@ impl Agent {
     /// Builds the HTTP clients. The process must have installed a rustls crypto provider before.
     pub fn new(config: AgentConfig) -> Result<Agent, AgentError> {
         Ok(Agent {
-            toolbox: Toolbox::new(&config.fetch_allow)?,
+            toolbox: Toolbox::new(&config.fetch_allow, config.private_models)?,
             models: models::Models::new(&config)?,
             ears: listening::Ears::new(&config)?,
         })

@@ -38,6 +38,7 @@ use crate::skills::in_force;
 use crate::{AgentError, BotView, BoxFuture, Host, HostError};
 use catalogue::Found;
 use image::Image;
+use mcp::Mcp;
 use web_fetch::WebFetch;
 use web_search::WebSearch;
 
@@ -155,6 +156,7 @@ pub struct Toolbox {
     web_fetch: WebFetch,
     web_search: WebSearch,
     image: Image,
+    mcp: Mcp,
 }
 
 impl fmt::Debug for Toolbox {
@@ -164,7 +166,8 @@ impl fmt::Debug for Toolbox {
 }
 
 impl Toolbox {
-    pub(crate) fn new(fetch_allow: &[String]) -> Result<Toolbox, AgentError> {
+    /// `fetch_allow` may be fetched, and with `private_servers` MCP servers be called, on private addresses.
+    pub(crate) fn new(fetch_allow: &[String], private_servers: bool) -> Result<Toolbox, AgentError> {
         let guard = Guard::new(fetch_allow)?;
         let tools = vec![
             Runnable::new(read::tool(), |a, _, _, c| Box::pin(read::run(a, c))).declared(),
@@ -188,7 +191,8 @@ impl Toolbox {
             tools,
             web_fetch: WebFetch::new(guard.clone())?,
             web_search: WebSearch::new(guard.clone())?,
-            image: Image::new(guard)?,
+            image: Image::new(guard.clone())?,
+            mcp: Mcp::new(guard, private_servers)?,
         })
     }
 
@@ -252,8 +256,43 @@ impl Toolbox {
     }
 
     async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Outcome {
+        if is_of_server(call) {
+            return self.call_server(call, context).await;
+        }
         let runnable = self.callable(call, context)?;
         (runnable.run)(self, call, context).await
+    }
+
+    /// Calls a tool of one of the bot's servers.
+    async fn call_server(&self, call: &ToolCall, context: &ToolContext<'_>) -> Outcome {
+        let bot = &context.bot;
+        let offers = self.mcp.tools(bot).await;
+        let is_allowed = bot.abilities.tools.allows(&call.name, MCP_GROUP);
+        let Some(tool) = mcp::by_model_name(&offers.tools, &call.name).filter(|_| is_allowed) else {
+            let failed: String = offers
+                .failed
+                .iter()
+                .map(|(server, why)| format!(" The server {server} does not answer: {why}."))
+                .collect();
+            let text = format!(
+                "There is no tool `{}`. `{}` finds those that there are.{failed}",
+                call.name,
+                catalogue::SEARCH
+            );
+            return Err(ToolError::RespondToModel(text));
+        };
+        check_skill(call, context)?;
+        let given = arguments(call, &tool.parameters)?;
+        let result = self.mcp.call(bot, &tool.server, &tool.name, given).await.map_err(ToolError::RespondToModel)?;
+        let text = outside::framed(&call.name, &result.text, MAX_SERVER_RESULT);
+        if result.is_error {
+            return Err(ToolError::RespondToModel(text));
+        }
+        let mut media = Vec::new();
+        for (mime, bytes) in result.images {
+            media.push(context.host.media_keep(bytes, &mime, None).await?);
+        }
+        Ok(Output { text, media })
     }
 
     /// The tool that a call means, if it may be called now. To the model, a tool that the owner denies is not there.
@@ -265,9 +304,7 @@ impl Toolbox {
                 if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
             return Err(ToolError::RespondToModel(format!("There is no tool `{}`; {others}.", call.name)));
         };
-        if let Some(skill) = in_force(context.entries, context.turn, context.bot.skills) {
-            skill.manifest.allows(call).map_err(ToolError::RespondToModel)?;
-        }
+        check_skill(call, context)?;
         Ok(runnable)
     }
 
@@ -286,16 +323,27 @@ impl Toolbox {
 
     /// `tool_search`
     async fn find(&self, arguments: catalogue::Search, context: &ToolContext<'_>) -> Outcome {
+        let policy = &context.bot.abilities.tools;
         let hidden: Vec<&Tool> = self
             .allowed(&context.bot)
             .filter(|runnable| !runnable.is_declared)
             .map(|runnable| &runnable.tool)
             .collect();
-        let found: Vec<Found<'_>> = hidden
-            .iter()
-            .map(|tool| Found { name: tool.name, description: tool.description, parameters: &tool.parameters })
-            .collect();
-        Ok(catalogue::search(&arguments.query, &found).into())
+        let own = hidden.iter().map(|tool| Found {
+            name: tool.name,
+            description: tool.description,
+            parameters: &tool.parameters,
+        });
+        let offers = self.mcp.tools(&context.bot).await;
+        let names: Vec<String> = offers.tools.iter().map(|tool| mcp::model_name(&tool.server, &tool.name)).collect();
+        let of_servers = offers.tools.iter().zip(&names).filter(|(_, name)| policy.allows(name, MCP_GROUP));
+        let of_servers =
+            of_servers.map(|(tool, name)| Found { name, description: &tool.description, parameters: &tool.parameters });
+        let mut text = catalogue::search(&arguments.query, &own.chain(of_servers).collect::<Vec<_>>());
+        for (server, why) in &offers.failed {
+            text.push_str(&format!("\n\n[The tools of the server {server} are not known: {why}.]"));
+        }
+        Ok(text.into())
     }
 }
 
@@ -307,7 +355,24 @@ async fn read_skill(arguments: skill::Arguments, context: &ToolContext<'_>) -> O
     Ok(skill::run(&arguments, context).await?.into())
 }
 
-/// What finds tools and skills is of use only with others, and goes with them.
+/// What policies call the tools of servers.
+const MCP_GROUP: &str = "mcp";
+
+/// How much of a server's answer is given, in characters.
+const MAX_SERVER_RESULT: usize = 20_000;
+
+fn is_of_server(call: &ToolCall) -> bool {
+    call.name.starts_with("mcp_")
+}
+
+/// Whether the skill that the turn follows lets a call be made.
+fn check_skill(call: &ToolCall, context: &ToolContext<'_>) -> Result<(), ToolError> {
+    match in_force(context.entries, context.turn, context.bot.skills) {
+        Some(skill) => skill.manifest.allows(call).map_err(ToolError::RespondToModel),
+        None => Ok(()),
+    }
+}
+
 fn is_allowed(policy: &ToolPolicy, tool: &Tool) -> bool {
     policy.allows(tool.name, tool.group)
 }
@@ -335,13 +400,24 @@ fn bounded(mut text: String) -> String {
 
 impl ToolRules for Toolbox {
     /// A tool that does not exist only answers with an error, so it may be repeated.
-    fn may_repeat(&self, _: &Bot, call: &ToolCall) -> bool {
+    fn may_repeat(&self, bot: &Bot, call: &ToolCall) -> bool {
+        if is_of_server(call) {
+            let is_it = |server: &str, tool: &String| mcp::model_name(server, tool) == call.name;
+            return bot
+                .abilities
+                .mcp
+                .iter()
+                .any(|(name, server)| server.repeatable.iter().any(|tool| is_it(name, tool)));
+        }
         self.runnable(&call.name).is_none_or(|runnable| runnable.tool.may_repeat)
     }
 
     /// Nobody is asked about a call that is refused anyway.
     fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool {
         let policy = &bot.abilities.tools;
+        if is_of_server(call) {
+            return policy.allows(&call.name, MCP_GROUP) && policy.asks(&call.name, MCP_GROUP);
+        }
         self.runnable(&call.name)
             .is_some_and(|Runnable { tool, .. }| is_allowed(policy, tool) && policy.asks(tool.name, tool.group))
     }
@@ -362,7 +438,7 @@ mod tests {
 
     fn toolbox() -> Toolbox {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Toolbox::new(&[]).unwrap()
+        Toolbox::new(&[], false).unwrap()
     }
 
     async fn run(name: &str, arguments: &str) -> (ToolOutcome, String) {

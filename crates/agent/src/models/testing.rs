@@ -96,7 +96,7 @@ pub(super) fn request_after(bot: BotView<'_>, bodies: Vec<EntryBody>) -> Value {
         Entry { seq, id, turn, at, body }
     };
     let entries: Vec<Entry> = (0..).zip(bodies).map(entry).collect();
-    let (workspace, toolbox) = (Workspace::default(), Toolbox::new(&[]).unwrap());
+    let (workspace, toolbox) = (Workspace::default(), Toolbox::new(&[], false).unwrap());
     let request = ModelRequest {
         bot,
         chat: domain::ChatKind::Direct,

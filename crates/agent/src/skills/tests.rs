@@ -28,7 +28,7 @@ fn the_built_in_skills_can_be_read_and_used() {
     /// A skill may say how to go on where it is missing.
     const OPTIONAL: &str = "web_search";
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let toolbox = Toolbox::new(&[]).unwrap();
+    let toolbox = Toolbox::new(&[], false).unwrap();
     let skills = Skills::embedded();
     assert_eq!(skills.broken(), []);
     assert_eq!(skills.for_model(None).count(), 7);
