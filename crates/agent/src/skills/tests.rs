@@ -25,7 +25,7 @@ fn call(name: &str, arguments: &str) -> ToolCall {
 
 #[test]
 fn the_built_in_skills_can_be_read_and_used() {
-    /// A skill may say how to go on where it is missing.
+    /// Bots may be without it: a manifest that names it only allows it where it is.
     const OPTIONAL: &str = "web_search";
     let _ = rustls::crypto::ring::default_provider().install_default();
     let toolbox = Toolbox::new(&[], false).unwrap();
