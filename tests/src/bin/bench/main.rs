@@ -32,8 +32,8 @@ const TOKEN: &str = "900:bench-token";
 async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["turn"] => turn(1000).await,
-        ["turn", count] => turn(count.parse().context("how many turns?")?).await,
+        ["turn"] => Box::pin(turn(1000)).await,
+        ["turn", count] => Box::pin(turn(count.parse().context("how many turns?")?)).await,
         ["sessions"] => sessions(200, 20).await,
         ["sessions", sessions, messages] => {
             self::sessions(
