@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::{Address, Attachment, Bot, Channel, Inbound, LinkId, MessageId, Quote, Sender, SessionKey, Timestamp};
 
 pub mod discord;
+pub mod held;
 pub mod irc;
 pub mod markdown;
 pub mod matrix;
