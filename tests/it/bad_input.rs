@@ -113,12 +113,12 @@ async fn a_model_that_answers_500() {
 
 #[tokio::test]
 async fn a_model_that_hangs() {
-    a_model_that_stays_down("hangs", Reply::Hang, "no answer within 2 s").await;
+    a_model_that_stays_down("hangs", Reply::Hang, "no answer within 2.0 s").await;
 }
 
 #[tokio::test]
 async fn a_model_that_answers_garbage() {
-    a_model_that_stays_down("garbage", Reply::Garbage, "not a chat completion").await;
+    a_model_that_stays_down("garbage", Reply::Garbage, "not JSON").await;
 }
 
 #[tokio::test]

@@ -421,7 +421,12 @@ async fn every_call_to_aws_of_an_approval_goes_wrong_once_in_every_way() {
             let mine: Vec<&Entry> = log.iter().filter(|entry| entry.turn == log.last().unwrap().turn).collect();
             let count = |wanted: &str| mine.iter().filter(|entry| kind(entry) == wanted).count();
             assert_eq!((questions, count("asked")), (2, 2), "{what}: one question for each of the model's answers");
-            assert_eq!((count("result"), count("answer")), (3, 1), "{what}");
+            assert_eq!(
+                (count("result"), count("answer")),
+                (3, 1),
+                "{what}: {:?}",
+                mine.iter().map(|e| format!("{:?}", e.body)).collect::<Vec<_>>()
+            );
             assert_eq!(count("user"), (number - first) as usize, "{what}: each message is taken in once");
             assert!(state.session_head(world.bot.id, &session(OWNER)).await.unwrap().unwrap().turn.is_none(), "{what}");
         }

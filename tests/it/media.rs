@@ -118,7 +118,8 @@ impl World {
             }
         }
         for queue in [Queue::TurnsDeadLetters, Queue::OutboundDeadLetters] {
-            assert!(self.stack.take(queue).await.is_empty(), "a dead letter");
+            let letters = self.stack.take(queue).await;
+            assert!(letters.is_empty(), "a dead letter: {letters:?}");
         }
     }
 

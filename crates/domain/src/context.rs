@@ -61,7 +61,12 @@ fn after_reset(entries: &[Entry]) -> usize {
 
 /// How many tokens entries take, about.
 pub fn tokens_of(entries: &[Entry]) -> u64 {
-    tokens_in(entries.iter().map(bytes).sum())
+    tokens_in(entries.iter().map(|entry| bytes(&entry.body)).sum())
+}
+
+/// How many tokens what is about to be appended will take, about.
+pub fn tokens_of_bodies<'a>(bodies: impl Iterator<Item = &'a EntryBody>) -> u64 {
+    tokens_in(bodies.map(bytes).sum())
 }
 
 fn tokens_in(bytes: usize) -> u64 {
@@ -74,8 +79,8 @@ fn picture<'a>(media: impl Iterator<Item = &'a Media>) -> usize {
 }
 
 /// The bytes of an entry that a model reads.
-fn bytes(entry: &Entry) -> usize {
-    match &entry.body {
+fn bytes(body: &EntryBody) -> usize {
+    match body {
         EntryBody::User(user) => {
             let attached =
                 user.attachments.iter().map(|a| a.text.as_ref().map_or(0, String::len) + picture(a.media.iter()));

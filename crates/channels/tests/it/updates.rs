@@ -140,6 +140,8 @@ fn files_are_kept_by_reference() {
             size: Some(
                 164310,
             ),
+            media: None,
+            text: None,
         },
     ]
     "#);
@@ -157,6 +159,8 @@ fn files_are_kept_by_reference() {
             size: Some(
                 48213,
             ),
+            media: None,
+            text: None,
         },
     ]
     "#);
@@ -172,6 +176,8 @@ fn files_are_kept_by_reference() {
             size: Some(
                 27844,
             ),
+            media: None,
+            text: None,
         },
     ]
     "#);

@@ -13,11 +13,12 @@ const KEEP_TOKENS: u64 = 20_000;
 const MAX_ENTRIES: usize = 160;
 const KEEP_ENTRIES: usize = 40;
 
-/// The sequence number from which on the conversation is kept as it is, if it must be compacted now.
-pub(super) fn due(entries: &[Entry], turn: TurnId, window: u64) -> Option<u64> {
+/// The sequence number from which on the conversation is kept as it is, if it must be compacted now. `coming` tokens
+/// are about to be appended: counted only a turn later, they would first push out what no summary tells of.
+pub(super) fn due(entries: &[Entry], turn: TurnId, coming: u64, window: u64) -> Option<u64> {
     let context = Context::of(entries);
     let limit = window - RESERVE_TOKENS.min(window / 4);
-    let too_long = context.tokens() > limit || context.entries.len() > MAX_ENTRIES;
+    let too_long = context.tokens() + coming > limit || context.entries.len() > MAX_ENTRIES;
     // Once a turn: what is too long even then, the transcript shortens.
     let is_done = entries.iter().any(|entry| entry.turn == turn && matches!(entry.body, EntryBody::Compaction { .. }));
     if too_long && !is_done { keep_from(&context, turn, KEEP_TOKENS.min(window / 5)) } else { None }

@@ -10,7 +10,7 @@ use crate::budget::{Settlement, dollars};
 use crate::entry::{Answer, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, UserMessage};
 use crate::message::OutboundId;
 use crate::queueing::DropPolicy;
-use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, TurnId, Usage};
+use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, TurnId, Usage, context};
 
 /// How much of a message is told of when it was left out, in characters.
 const DROPPED_CHARS: usize = 160;
@@ -151,7 +151,7 @@ pub(super) fn start(
         actions.push(append(&turn, user_body(inbound)));
     }
     // What is put aside needs no summary.
-    let question = if reset.is_some() { step(&turn) } else { question(view, &turn) };
+    let question = if reset.is_some() { step(&turn) } else { question(view, &turn, &actions) };
     actions.extend(ask(view, &turn, question, true));
     actions
 }
@@ -284,16 +284,23 @@ fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<A
         }
     }
     let appended = actions.iter().any(|action| matches!(action, Action::Append { .. }));
-    let question = question(view, &turn);
+    let question = question(view, &turn, &actions);
     actions.extend(ask(view, &turn, question, appended));
     actions
 }
 
-/// What the model is to be asked next.
-fn question(view: &View<'_>, turn: &ActiveTurn) -> Question {
+/// What the model is to be asked next, after what is about to be appended.
+fn question(view: &View<'_>, turn: &ActiveTurn, actions: &[Action]) -> Question {
     let (keep_from, hint) = match &turn.control {
         Some(Control::Compact { hint }) => (compaction::asked(view.entries, turn.id), hint.clone()),
-        _ => (compaction::due(view.entries, turn.id, view.context_window), String::new()),
+        _ => {
+            let appended = actions.iter().filter_map(|action| match action {
+                Action::Append { body, .. } => Some(body),
+                _ => None,
+            });
+            let coming = context::tokens_of_bodies(appended);
+            (compaction::due(view.entries, turn.id, coming, view.context_window), String::new())
+        }
     };
     keep_from.map_or_else(|| step(turn), |keep_from| Question::Summary { keep_from, hint })
 }
@@ -373,7 +380,7 @@ fn compacted(view: &View<'_>, turn: &ActiveTurn, compaction: EntryBody, settle: 
 fn failed(view: &View<'_>, turn: &ActiveTurn, text: String, detail: String, cost: Option<u64>) -> Vec<Action> {
     let settle = settlement(turn, cost);
     let spent = cost.or(turn.reserved.as_ref().map(|reserved| reserved.micros)).unwrap_or(0);
-    if let Question::Summary { keep_from, .. } = question(view, turn)
+    if let Question::Summary { keep_from, .. } = question(view, turn, &[])
         && turn.control.is_none()
     {
         // The conversation goes on without what could not be summarised; the log has it all.

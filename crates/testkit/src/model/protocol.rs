@@ -27,9 +27,22 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     check_conversation(rest)
 }
 
-/// A message's text, if it has any.
-pub(super) fn text(message: &Value) -> &str {
-    message["content"].as_str().unwrap_or_default()
+/// A message's text, if it has any: its content, or those parts of it that are text.
+pub(super) fn text(message: &Value) -> String {
+    match &message["content"] {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
+        _ => String::new(),
+    }
+}
+
+/// Whether a part of a content says anything in a form that there is.
+fn is_part(part: &Value) -> bool {
+    match part["type"].as_str() {
+        Some("text") => part["text"].as_str().is_some_and(|text| !text.is_empty()),
+        Some("image_url") => part["image_url"]["url"].as_str().is_some_and(|url| url.starts_with("data:image/")),
+        _ => false,
+    }
 }
 
 fn check_tools(request: &Value) -> Result<(), String> {
@@ -79,7 +92,13 @@ fn check_conversation(messages: &[Value]) -> Result<(), String> {
         }
         match role {
             "user" if text(message).is_empty() => return Err("a user's message is empty".to_owned()),
-            "user" => {}
+            "user" => {
+                if let Some(part) =
+                    message["content"].as_array().and_then(|parts| parts.iter().find(|part| !is_part(part)))
+                {
+                    return Err(format!("this is not a part of a message: {part}"));
+                }
+            }
             "assistant" => {
                 open = calls(message)?;
                 if open.is_empty() && text(message).is_empty() {

@@ -164,7 +164,8 @@ async fn commands_are_told_from_words() {
     assert_eq!(sent("/reset").await, Some(Control::Reset));
     assert_eq!(sent("/compact the plan").await, Some(Control::Compact { hint: "the plan".into() }));
     assert_eq!(sent("/queue").await, Some(Control::Queue { change: QueueChange::Show }));
-    for words in ["stop", "/stopp", "/stop@other_bot", "/help", "/", "please /stop", "/etc/passwd"] {
+    assert_eq!(sent("/help").await, Some(Control::Help));
+    for words in ["stop", "/stopp", "/stop@other_bot", "/", "please /stop", "/etc/passwd"] {
         assert_eq!(sent(words).await, None, "{words}");
     }
 }

@@ -27,7 +27,8 @@ async fn a_link_registers_its_webhook_and_withdraws_it() {
     assert!(webhook.registered && webhook.secret.is_none());
 
     let calls = api.telegram.take_calls();
-    let [(token, method, parameters)] = calls.as_slice() else { panic!("{calls:?}") };
+    let [(token, method, parameters), (_, commands, _)] = calls.as_slice() else { panic!("{calls:?}") };
+    assert_eq!(commands, "setMyCommands");
     assert_eq!((token.as_str(), method.as_str()), (TOKEN, "setWebhook"));
     assert_eq!(parameters["url"], format!("https://bots.example/hooks/telegram/{}", link.id));
     let stored = api.environment.store.account(api.account).link_get(bot.id, link.id).await.unwrap().unwrap();
@@ -106,7 +107,8 @@ async fn a_webhook_that_fails_leaves_a_link_that_can_be_repaired() {
     assert_eq!((repaired.handle.as_deref(), &repaired.status), (Some("tidy_bot"), &LinkStatus::Active));
     let calls: Vec<_> = api.telegram.take_calls().into_iter().map(|(token, method, _)| (token, method)).collect();
     let call = |token: &str, method: &str| (token.to_owned(), method.to_owned());
-    assert_eq!(calls, [call(NO_WEBHOOK_TOKEN, "deleteWebhook"), call(TOKEN, "setWebhook")]);
+    let expected = [(NO_WEBHOOK_TOKEN, "deleteWebhook"), (TOKEN, "setWebhook"), (TOKEN, "setMyCommands")];
+    assert_eq!(calls, expected.map(|(token, method)| call(token, method)));
 
     let paused: LinkView = api.call_as(&api.key, "POST", &format!("{path}/pause"), None).await.read(200);
     assert_eq!(paused.status, LinkStatus::Paused);
