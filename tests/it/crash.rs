@@ -54,8 +54,8 @@ pub(crate) struct World {
     pub(crate) bot: Bot,
     link: Link,
     secret: String,
-    /// Its tools ask their owner before each call, and must not be repeated.
-    asks: bool,
+    /// Made once: what a worker forgets when it dies is in the handler.
+    mind: Arc<dyn Mind>,
 }
 
 impl World {
@@ -92,7 +92,8 @@ impl World {
         let (link, secret) = stack.telegram_link(&bot, TOKEN, access).await;
         let wire = Wire::to(&stack.endpoints());
         let worker = stack.environment_over(&wire.endpoints());
-        World { stack, wire, worker, telegram, model, bot, link, secret, asks: false }
+        let mind = Arc::new(agent());
+        World { stack, wire, worker, telegram, model, bot, link, secret, mind }
     }
 
     /// Telegram posts the `n`-th message until it is told that it was taken.
@@ -134,11 +135,7 @@ impl World {
     }
 
     fn turns(&self) -> TurnHandler {
-        if !self.asks {
-            return TurnHandler::new(self.worker.clone()).unwrap();
-        }
-        let config = AgentConfig { private_models: true, ..AgentConfig::default() };
-        TurnHandler::with_mind(self.worker.clone(), Arc::new(Asking(Agent::new(config).unwrap())))
+        TurnHandler::with_mind(self.worker.clone(), self.mind.clone())
     }
 
     /// Works until nothing is left in the queues, as Lambda would, with a new worker after each death.
@@ -237,6 +234,10 @@ impl World {
             assert_eq!(self.spent().await.turns, u64::from(messages), "{what}: each message is one turn");
         }
     }
+}
+
+fn agent() -> Agent {
+    Agent::new(AgentConfig { private_models: true, ..AgentConfig::default() }).unwrap()
 }
 
 /// The agent, whose tools all ask their owner and must not be repeated.
@@ -393,7 +394,8 @@ fn cost(entry: &Entry) -> u64 {
 /// runs once or is said to have an unknown outcome.
 #[tokio::test]
 async fn every_call_to_aws_of_an_approval_goes_wrong_once_in_every_way() {
-    let world = World { asks: true, ..World::start().await };
+    let mut world = World::start().await;
+    world.mind = Arc::new(Asking(agent()));
     let state = world.stack.environment.store.account(world.bot.account);
     let mut number = 0;
     let mut calls = 1;

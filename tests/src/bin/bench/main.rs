@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that meets the unexpected should stop there")]
 
 mod calls;
+mod prompt;
 
+use std::alloc::System;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use domain::{
 use lowtide::dev::{Dev, DevConfig};
 use runtime::Settings;
 use serde_json::{Value, json};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use store::{Commit, Spending};
 use testkit::model::FakeModel;
 use testkit::stack::Stack;
@@ -25,6 +28,10 @@ use testkit::telegram::FakeTelegram;
 use testkit::wire::Wire;
 use tokio::time::Instant;
 use turn::TurnHandler;
+
+/// Counts allocations for `prompt`; the others do not look.
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const TOKEN: &str = "900:bench-token";
 
@@ -43,7 +50,8 @@ async fn main() -> anyhow::Result<()> {
             .await
         }
         ["log"] => log().await,
-        _ => bail!("usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES] | log"),
+        ["prompt"] => prompt::print(GLOBAL),
+        _ => bail!("usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES] | log | prompt"),
     }
 }
 
