@@ -5,7 +5,7 @@ use domain::account::FallbackModel;
 use domain::budget::dollars;
 use domain::queueing::DropPolicy;
 use domain::reset::{ResetMode, ResetPolicy};
-use domain::{BotStatus, Price, QueueMode, QueueSettings, ResetSettings};
+use domain::{BotStatus, Price, QueueMode, QueueSettings, ResetSettings, StreamMode};
 use runtime::Clock;
 
 use crate::Output;
@@ -38,6 +38,7 @@ pub(crate) fn card(output: Output, bot: &BotView) -> String {
         ("waiting", waiting(bot.queue)),
         ("resets", resets(bot.resets)),
         ("dm scope", as_word(&bot.dm_scope)),
+        ("answers", streaming(bot.streaming).to_owned()),
         ("budget", budget(bot.budget.unwrap_or_default())),
     ]);
     lines.extend(bot.turn_budget.map(|micros| ("turn budget", format!("{} a turn", dollars(micros)))));
@@ -91,6 +92,13 @@ fn waiting(queue: QueueSettings) -> String {
         DropPolicy::New => "the newest are left out",
     };
     format!("at most {} messages, else {dropped}; debounce {} ms", queue.cap, queue.debounce_ms)
+}
+
+fn streaming(mode: StreamMode) -> &'static str {
+    match mode {
+        StreamMode::Partial => "shown while they are written",
+        StreamMode::Off => "shown when they are done",
+    }
 }
 
 fn resets(resets: ResetSettings) -> String {

@@ -4,7 +4,7 @@ use api::views::{BotPatch, BotView, QueuePatch};
 use clap::Args;
 use domain::queueing::{DropPolicy, QueueChange};
 use domain::reset::{ResetMode, ResetPolicy};
-use domain::{Control, Price, QueueMode, ResetSettings, command};
+use domain::{Control, Price, QueueMode, ResetSettings, StreamMode, command};
 
 use crate::failure::Failure;
 use crate::money::{BudgetArgs, micros};
@@ -76,6 +76,9 @@ pub(crate) struct SettingsArgs {
     /// After how many minutes without a message a session begins anew [default of --reset idle: 60]
     #[arg(long, value_name = "MINUTES", help_heading = "Resets")]
     reset_idle_minutes: Option<u32>,
+    /// What people see of an answer while it is written: off (that the bot is typing) or partial (the text so far)
+    #[arg(long, value_name = "WHAT", value_parser = word::<StreamMode>, help_heading = "Answers")]
+    streaming: Option<StreamMode>,
     #[command(flatten, next_help_heading = "Budget")]
     budget: BudgetArgs,
     /// What one turn may cost, in dollars
@@ -98,6 +101,7 @@ impl SettingsArgs {
         Ok(BotPatch {
             queue: (queue != QueuePatch::default()).then_some(queue),
             resets: self.resets(before.map(|bot| bot.resets).unwrap_or_default())?,
+            streaming: self.streaming,
             budget: self.budget.change(before.and_then(|bot| bot.budget))?,
             turn_budget: self.turn_budget.map(Some).or(self.no_turn_budget.then_some(None)),
             ..BotPatch::default()

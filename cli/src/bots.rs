@@ -185,6 +185,7 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> anyhow::Re
         dm_scope: args.dm_scope,
         queue: settings.queue,
         resets: settings.resets,
+        streaming: settings.streaming,
         budget: settings.budget.flatten(),
         turn_budget: settings.turn_budget.flatten(),
         abilities: None,

@@ -82,6 +82,7 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         dm_scope: request.dm_scope,
         queue: request.queue,
         resets: request.resets,
+        streaming: request.streaming,
         budget: Some(request.budget),
         turn_budget: Some(request.turn_budget),
         abilities: request.abilities,
@@ -193,6 +194,7 @@ async fn apply(environment: &Environment, bot: &mut Bot, patch: BotPatch) -> Res
         model_settings::apply(environment, bot, model).await?;
     }
     bot.dm_scope = patch.dm_scope.unwrap_or(bot.dm_scope);
+    bot.streaming = patch.streaming.unwrap_or(bot.streaming);
     if let Some(patch) = patch.queue {
         bot.queue = queue(bot.queue, patch)?;
     }
@@ -259,6 +261,7 @@ fn view(bot: &Bot) -> BotView {
         dm_scope: bot.dm_scope,
         queue: bot.queue,
         resets: bot.resets,
+        streaming: bot.streaming,
         budget: budgets::shown(bot.budget),
         turn_budget: bot.turn_budget,
         abilities: abilities::view(&bot.abilities),

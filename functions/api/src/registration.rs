@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use channels::SendError;
 use channels::telegram::{Client, Me};
-use domain::{Channel, Link, LinkStatus};
+use domain::{COMMANDS, Channel, Link, LinkStatus};
 use runtime::Environment;
 use store::SecretContext;
 
@@ -20,16 +20,6 @@ const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(12);
 const NO_PUBLIC_URL: &str = "Telegram can't reach this machine. Start Lowtide with LOWTIDE_PUBLIC_URL set to an https:// \
                              address that leads here, then remove this link and add it again; or register the webhook \
                              by hand with this path and secret.";
-
-/// The commands that people are offered, with what each does.
-const COMMANDS: [(&str, &str); 6] = [
-    ("stop", "Stop what I am doing"),
-    ("new", "Begin a new conversation"),
-    ("reset", "Begin a new conversation"),
-    ("compact", "Summarise what was said so far"),
-    ("queue", "What becomes of messages that wait"),
-    ("help", "What I can do"),
-];
 
 fn client(environment: &Environment) -> Client {
     Client::new(environment.http.clone(), &environment.settings.telegram_api_base).with_timeout(CALL_TIMEOUT)
@@ -79,8 +69,9 @@ pub(crate) async fn register(
     };
     match client(environment).set_webhook(token, &format!("{public_url}{path}"), &secret).await {
         Ok(()) => {
+            let commands: Vec<_> = COMMANDS.iter().map(|command| (command.name, command.help)).collect();
             // Commands work without a menu.
-            if let Err(error) = client(environment).set_commands(token, &COMMANDS).await {
+            if let Err(error) = client(environment).set_commands(token, &commands).await {
                 tracing::warn!(link = %link.id, "The menu of commands was not set: {error}");
             }
             (LinkStatus::Active, WebhookView { registered: true, path, secret: None, hint: None })

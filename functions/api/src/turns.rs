@@ -44,13 +44,15 @@ pub(crate) async fn list(
     let (session, head) = sessions::find(&environment, &bot, &key).await?;
     let end = query.before.unwrap_or(head.next_seq).min(head.next_seq);
     let mut start = end;
-    let mut entries = Vec::new();
+    // A turn that waited for its owner's word goes on after others.
+    let mut entries = read(&environment, &bot, &session, end, head.next_seq.min(end + WINDOW)).await?;
     let turns = loop {
         let from = start.saturating_sub(WINDOW);
         let mut earlier = read(&environment, &bot, &session, from, start).await?;
         earlier.append(&mut entries);
         (start, entries) = (from, earlier);
-        let turns = summed(&entries);
+        let mut turns = summed(&entries);
+        turns.retain(|turn| turn.seq < end);
         // The first turn may have begun before what was read.
         let whole = if start == 0 { &turns[..] } else { turns.get(1..).unwrap_or_default() };
         if start == 0 || !whole.is_empty() {
@@ -88,7 +90,7 @@ async fn read(
 fn summed(entries: &[Entry]) -> Vec<TurnView> {
     let mut turns: Vec<TurnView> = Vec::new();
     for entry in entries {
-        // Entries of a turn follow each other, so it is among the last if it is known.
+        // Most entries of a turn follow each other, so it is among the last if it is known.
         let index = turns.iter().rposition(|turn| turn.turn == entry.turn).unwrap_or_else(|| {
             turns.push(TurnView {
                 turn: entry.turn,

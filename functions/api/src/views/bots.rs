@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use domain::account::{FallbackModel, ModelApi};
 use domain::queueing::DropPolicy;
 use domain::{
-    BotId, BotStatus, Budget, Price, QueueMode, QueueSettings, ResetSettings, SessionScope, Thinking, Timestamp,
+    BotId, BotStatus, Budget, Price, QueueMode, QueueSettings, ResetSettings, SessionScope, StreamMode, Thinking,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub struct BotView {
     pub queue: QueueSettings,
     /// When its sessions begin anew by themselves.
     pub resets: ResetSettings,
+    /// What people see of an answer while it is written.
+    pub streaming: StreamMode,
     /// What it may spend; `null` is no limit of its own.
     pub budget: Option<Budget>,
     /// What one turn may cost, in micro-dollars; `null` is no limit.
@@ -82,6 +85,8 @@ pub struct BotCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets: Option<ResetSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<StreamMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
     /// In micro-dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +112,8 @@ pub struct BotPatch {
     /// All rules of resets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets: Option<ResetSettings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<StreamMode>,
     /// The whole budget; `null`, or one without limits, removes it.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub budget: Option<Option<Budget>>,

@@ -4,7 +4,7 @@ use api::views::BotView;
 use domain::budget::Period;
 use domain::queueing::DropPolicy;
 use domain::reset::ResetMode;
-use domain::{Budget, Price, QueueMode, QueueSettings, ResetSettings};
+use domain::{Budget, Price, QueueMode, QueueSettings, ResetSettings, StreamMode};
 use serde_json::{Value, json};
 
 use crate::harness::Api;
@@ -67,6 +67,15 @@ async fn resets_are_replaced_as_a_whole() {
     assert!(refused(&api, json!({ "resets": { "reset": { "mode": "weekly" } } })).await.contains("daily"));
     assert_eq!(api.get(BOT).await.read::<BotView>(200).resets, set);
     assert_eq!(changed(&api, json!({ "resets": {} })).await.resets, ResetSettings::default());
+}
+
+#[tokio::test]
+async fn what_is_shown_of_an_unfinished_answer_is_chosen() {
+    let api = Api::start().await;
+    assert_eq!(api.new_bot("Tidy").await.streaming, StreamMode::Partial);
+    assert_eq!(changed(&api, json!({ "streaming": "off" })).await.streaming, StreamMode::Off);
+    assert_eq!(changed(&api, json!({ "time_zone": "Asia/Tokyo" })).await.streaming, StreamMode::Off);
+    assert!(refused(&api, json!({ "streaming": "blocks" })).await.contains("partial"));
 }
 
 #[tokio::test]
