@@ -122,7 +122,7 @@ fn bot(name: &str, number: u8) -> Value {
         "id": format!("bot_0000000000000000000000000{number}"), "name": name, "status": "active", "agent": "main",
         "model": { "model": null, "base_url": null, "has_api_key": false, "price": null, "context_window": null }, "time_zone": "UTC", "dm_scope": "main",
         "queue": { "mode": "steer", "debounce_ms": 500, "cap": 20, "drop": "summarize" },
-        "resets": { "reset": { "mode": "none" }, "reset_by_type": {} }, "budget": null, "turn_budget": null,
+        "resets": { "reset": { "mode": "none" }, "reset_by_type": {} }, "streaming": "partial", "budget": null, "turn_budget": null,
         "abilities": { "tools": { "profile": "full" }, "mcp": {}, "search": null, "transcription": null, "skills": null },
         "created_at": 0, "updated_at": 0, "version": 1
     })
