@@ -175,7 +175,9 @@ async fn add_telegram(client: &Client, output: Output, args: TelegramArgs) -> an
             .ok_or_else(|| Failure::usage("Nothing was linked. Message @BotFather on Telegram for a token."))?,
         (None, None) => return Err(Failure::usage("Give the token with --token-env or --token-file.").into()),
     };
-    let link = client.link_create(bot.id, &LinkCreate { channel: Channel::Telegram, token, access }).await?;
+    let create =
+        LinkCreate { channel: Channel::Telegram, token: Some(token), credentials: None, settings: None, access };
+    let link = client.link_create(bot.id, &create).await?;
     output.show(&link, || {
         let mut lines = vec![format!("{} is on Telegram as {} ({}).", bot.name, shown(&link), link.id)];
         lines.extend(link.webhook.as_ref().map(|webhook| told(output, webhook)));

@@ -117,7 +117,13 @@ fn channel_hint(request: &ModelRequest<'_>) -> Option<&'static str> {
         Channel::Telegram => {
             Some("You are read on Telegram: short paragraphs and lists; no tables and no headings, it shows neither.")
         }
-        Channel::WebChat => None,
+        Channel::WhatsApp => {
+            Some("You are read on WhatsApp: short paragraphs and lists; no tables and no headings, it shows neither.")
+        }
+        Channel::Slack => Some("You are read on Slack: no tables, it does not show them."),
+        Channel::Discord => Some("You are read on Discord: no tables, it does not show them."),
+        Channel::Irc => Some("You are read on IRC: plain text in a few short lines, no lists and no markup."),
+        Channel::Matrix | Channel::Webhook | Channel::WebChat => None,
     }
 }
 

@@ -1,15 +1,11 @@
-//! Accounts, their bots, and the bots' links.
+//! Accounts and their bots.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::Channel;
-use crate::{
-    Abilities, AccessPolicy, AccountId, BotId, Budget, LinkId, Price, QueueSettings, ResetSettings, SessionScope,
-    Timestamp,
-};
+use crate::{Abilities, AccountId, BotId, Budget, Price, QueueSettings, ResetSettings, SessionScope, Timestamp};
 
 /// A secret under envelope encryption, as it is stored. Opaque here; `store` opens it where it is used.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,52 +215,6 @@ pub fn bot_name(text: &str) -> Result<String, BadBotName> {
         && name.chars().next().is_some_and(char::is_alphanumeric)
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.'));
     if fits { Ok(name.to_owned()) } else { Err(BadBotName) }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-pub enum LinkStatus {
-    #[default]
-    Active,
-    Paused,
-    /// The channel refused the credentials; nothing is tried until the owner acts.
-    Failed {
-        reason: String,
-    },
-}
-
-/// One bot's login on one channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    pub id: LinkId,
-    pub account: AccountId,
-    pub bot: BotId,
-    pub channel: Channel,
-    #[serde(default)]
-    pub status: LinkStatus,
-    #[serde(default)]
-    pub access: AccessPolicy,
-    /// The bot's handle on the channel, without `@`: what a mention looks like.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handle: Option<String>,
-    /// The channel's own id of the bot: two links of an account are not made for the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel_id: Option<String>,
-    /// The channel's token for the bot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Sealed>,
-    /// SHA-256, in hex, of the secret that the channel's webhooks carry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub webhook_secret_sha256: Option<String>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    pub version: u64,
-}
-
-impl Link {
-    pub fn is_active(&self) -> bool {
-        self.status == LinkStatus::Active
-    }
 }
 
 #[cfg(test)]

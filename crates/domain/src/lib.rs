@@ -14,6 +14,7 @@ pub mod entry;
 pub mod heartbeat;
 pub mod id;
 pub mod job;
+pub mod link;
 pub mod media;
 pub mod message;
 pub mod queueing;
@@ -27,7 +28,7 @@ pub mod turn;
 
 pub use abilities::{Abilities, ToolPolicy, ToolProfile};
 pub use access::{Access, AccessPolicy};
-pub use account::{Account, Bot, BotStatus, Link, LinkStatus, ModelSettings, Sealed, StreamMode, Thinking};
+pub use account::{Account, Bot, BotStatus, ModelSettings, Sealed, StreamMode, Thinking};
 pub use budget::{Budget, BudgetScope, Price};
 pub use context::Context;
 pub use control::{COMMANDS, Control, Decision};
@@ -37,6 +38,7 @@ pub use entry::{
 pub use heartbeat::HeartbeatSettings;
 pub use id::{AccountId, BotId, DeadLetterId, EntryId, JobId, KeyId, LinkId, MessageId, TurnId};
 pub use job::Job;
+pub use link::{Link, LinkSettings, LinkStatus};
 pub use media::{Media, MediaId};
 pub use message::{
     Address, Attachment, AttachmentKind, Button, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,

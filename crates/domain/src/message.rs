@@ -13,18 +13,54 @@ use crate::{AccountId, BotId, Control, LinkId, Media, MessageId, SessionKey, Tim
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     Telegram,
+    Discord,
+    Slack,
+    WhatsApp,
+    Matrix,
+    Irc,
+    /// Any system that posts to a bot's signed webhook, and has the replies posted to it.
+    Webhook,
     /// The API, the terminal and the dashboard. Its replies are read from the session's log, so it
     /// needs no delivery.
     WebChat,
 }
 
 impl Channel {
-    pub const ALL: [Channel; 2] = [Channel::Telegram, Channel::WebChat];
+    pub const ALL: [Channel; 8] = [
+        Channel::Telegram,
+        Channel::Discord,
+        Channel::Slack,
+        Channel::WhatsApp,
+        Channel::Matrix,
+        Channel::Irc,
+        Channel::Webhook,
+        Channel::WebChat,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Channel::Telegram => "telegram",
+            Channel::Discord => "discord",
+            Channel::Slack => "slack",
+            Channel::WhatsApp => "whatsapp",
+            Channel::Matrix => "matrix",
+            Channel::Irc => "irc",
+            Channel::Webhook => "webhook",
             Channel::WebChat => "webchat",
+        }
+    }
+
+    /// As people write it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Channel::Telegram => "Telegram",
+            Channel::Discord => "Discord",
+            Channel::Slack => "Slack",
+            Channel::WhatsApp => "WhatsApp",
+            Channel::Matrix => "Matrix",
+            Channel::Irc => "IRC",
+            Channel::Webhook => "Webhook",
+            Channel::WebChat => "Web chat",
         }
     }
 
@@ -47,14 +83,16 @@ impl std::str::FromStr for Channel {
         Channel::ALL
             .into_iter()
             .find(|c| c.as_str() == text)
-            .ok_or_else(|| UnknownChannel(text.chars().take(40).collect()))
+            .ok_or_else(|| UnknownChannel { name: text.chars().take(40).collect() })
     }
 }
 
 /// A channel that this build does not speak.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a channel; there are: telegram, webchat")]
-pub struct UnknownChannel(String);
+#[error("`{name}` is not a channel; there are: {}", Channel::ALL.map(Channel::as_str).join(", "))]
+pub struct UnknownChannel {
+    name: String,
+}
 
 /// What kind of place a chat is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -60,6 +60,7 @@ pub async fn draft_link(
         account: bot.account,
         bot: bot.id,
         channel: Channel::Telegram,
+        settings: Default::default(),
         status: LinkStatus::Active,
         access,
         handle: Some("lowtide_test_bot".to_owned()),

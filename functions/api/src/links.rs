@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use channels::telegram::{self, hash_secret};
+use channels::telegram::hash_secret;
 use domain::{AccessPolicy, Bot, Channel, Link, LinkId, LinkStatus, Sealed, Sender};
 use runtime::Environment;
 use store::SecretContext;
@@ -13,7 +13,7 @@ use crate::auth::Caller;
 use crate::bots;
 use crate::extract::{JsonBody, Segments, check_if_match, etag};
 use crate::problem::Problem;
-use crate::registration;
+use crate::registration::{self, Given, Login};
 use crate::views::{Items, LinkCreate, LinkPatch, LinkView, WebhookView};
 
 /// `GET /v1/bots/{bot}/links`
@@ -35,21 +35,18 @@ pub(crate) async fn create(
     JsonBody(request): JsonBody<LinkCreate>,
 ) -> Result<Response, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
-    if request.channel != Channel::Telegram {
-        return Err(Problem::unprocessable("Web chat needs no link: POST to the bot's /chat. Link `telegram`."));
-    }
     let access = request.access.map(checked_access).transpose()?.unwrap_or_default();
-    let token = request.token.trim();
-    let me = registration::check_token(&environment, token).await?;
-    let mut link = new_link(&environment, &bot, me.username);
-    link.channel_id = telegram::bot_id(token).map(str::to_owned);
+    let given = Given { token: request.token, credentials: request.credentials, settings: request.settings };
+    let login = registration::check(&environment, request.channel, given, None).await?;
+    let mut link = new_link(&environment, &bot, request.channel);
+    let token = log_in(&mut link, login);
     check_is_free(&environment, &link).await?;
     link.access = access;
-    link.token = Some(seal(&environment, &link, token).await?);
+    link.token = Some(seal(&environment, &link, &token).await?);
     let secret = fresh_secret(&environment, &mut link);
     environment.store.account(caller.account).link_create(&link).await?;
     tracing::info!(account = %caller.account, bot = %bot.id, link = %link.id, "A link was made.");
-    let webhook = register(&environment, &mut link, token, secret).await?;
+    let webhook = register(&environment, &mut link, &token, secret).await?;
     let mut response = (StatusCode::CREATED, answer(&link, Some(webhook))).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/bots/{}/links/{}", bot.id, link.id)) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -57,16 +54,23 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-fn new_link(environment: &Environment, bot: &Bot, handle: String) -> Link {
+/// Makes a login the link's. Returns its secret.
+fn log_in(link: &mut Link, login: Login) -> String {
+    (link.settings, link.handle, link.channel_id) = (login.settings, login.handle, login.channel_id);
+    login.secret
+}
+
+fn new_link(environment: &Environment, bot: &Bot, channel: Channel) -> Link {
     let now = environment.clock.now();
     Link {
         id: LinkId::from_parts(now, environment.entropy.next_u128()),
         account: bot.account,
         bot: bot.id,
-        channel: Channel::Telegram,
+        channel,
+        settings: Default::default(),
         status: LinkStatus::Active,
         access: Default::default(),
-        handle: Some(handle),
+        handle: None,
         channel_id: None,
         token: None,
         webhook_secret_sha256: None,
@@ -100,26 +104,26 @@ pub(crate) async fn change(
     if let Some(access) = patch.access {
         link.access = checked_access(access)?;
     }
-    let Some(token) = patch.token else {
+    if patch.token.is_none() && patch.credentials.is_none() && patch.settings.is_none() {
         save(&environment, &mut link).await?;
         return Ok(answer(&link, None).into_response());
-    };
-    let webhook = change_token(&environment, &seen, &mut link, token.trim()).await?;
+    }
+    let given = Given { token: patch.token, credentials: patch.credentials, settings: patch.settings };
+    let webhook = change_login(&environment, &seen, &mut link, given).await?;
     Ok(answer(&link, Some(webhook)).into_response())
 }
 
-async fn change_token(
+async fn change_login(
     environment: &Environment,
     seen: &Link,
     link: &mut Link,
-    token: &str,
+    given: Given,
 ) -> Result<WebhookView, Problem> {
-    let me = registration::check_token(environment, token).await?;
-    link.handle = Some(me.username);
-    link.channel_id = telegram::bot_id(token).map(str::to_owned);
+    let login = registration::check(environment, seen.channel, given, Some(seen)).await?;
+    let token = log_in(link, login);
     check_is_free(environment, link).await?;
     let is_other_bot = seen.channel_id != link.channel_id;
-    link.token = Some(seal(environment, link, token).await?);
+    link.token = Some(seal(environment, link, &token).await?);
     if link.status != LinkStatus::Paused {
         link.status = LinkStatus::Active;
     }
@@ -128,7 +132,7 @@ async fn change_token(
     if is_other_bot {
         registration::withdraw(environment, std::slice::from_ref(seen)).await;
     }
-    register(environment, link, token, secret).await
+    register(environment, link, &token, secret).await
 }
 
 /// `DELETE /v1/bots/{bot}/links/{link}`
@@ -179,11 +183,8 @@ pub(crate) async fn resume(
             Ok(answer(&link, None).into_response())
         }
         LinkStatus::Failed { .. } => {
-            let Some(token) = registration::token(&environment, &link).await? else {
-                return Err(Problem::unprocessable("The link has no token: PATCH it with one from @BotFather."));
-            };
             let seen = link.clone();
-            let webhook = change_token(&environment, &seen, &mut link, &token).await?;
+            let webhook = change_login(&environment, &seen, &mut link, Given::default()).await?;
             Ok(answer(&link, Some(webhook)).into_response())
         }
     }
@@ -289,6 +290,7 @@ fn view(link: &Link, webhook: Option<WebhookView>) -> LinkView {
         bot: link.bot,
         channel: link.channel,
         status: link.status.clone(),
+        settings: link.settings.clone(),
         handle: link.handle.clone(),
         access: link.access.clone(),
         created_at: link.created_at,

@@ -1,12 +1,14 @@
-//! Telegram's side of a link: checks tokens, registers webhooks and withdraws them.
+//! The channels' side of a link: checks credentials, registers webhooks and withdraws them.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use channels::SendError;
-use channels::telegram::{Client, Me};
-use domain::{COMMANDS, Channel, Link, LinkStatus};
+use channels::telegram::{Client, Me, bot_id};
+use domain::link::TelegramSettings;
+use domain::{COMMANDS, Channel, Link, LinkSettings, LinkStatus};
 use runtime::Environment;
+use serde_json::Value;
 use store::SecretContext;
 
 use crate::problem::Problem;
@@ -25,8 +27,75 @@ fn client(environment: &Environment) -> Client {
     Client::new(environment.http.clone(), &environment.settings.telegram_api_base).with_timeout(CALL_TIMEOUT)
 }
 
+/// What the owner gives for a link, as it came.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) token: Option<String>,
+    pub(crate) credentials: Option<Value>,
+    pub(crate) settings: Option<Value>,
+}
+
+/// A login that the channel accepts, and whose it is.
+pub(crate) struct Login {
+    pub(crate) settings: LinkSettings,
+    pub(crate) handle: Option<String>,
+    /// The channel's own id of the bot.
+    pub(crate) channel_id: Option<String>,
+    /// What is sealed: Telegram's token as it is, of other channels a JSON object.
+    pub(crate) secret: String,
+}
+
+/// Asks the channel whether it accepts what was given. What is left out is taken from `before`, a link that there is.
+pub(crate) async fn check(
+    environment: &Environment,
+    channel: Channel,
+    given: Given,
+    before: Option<&Link>,
+) -> Result<Login, Problem> {
+    match channel {
+        Channel::Telegram => check_telegram(environment, given, before).await,
+        Channel::WebChat => {
+            Err(Problem::unprocessable("Web chat needs no link: POST to the bot's /chat. Link `telegram`."))
+        }
+        other => Err(Problem::unprocessable(format!(
+            "This version of Lowtide cannot link {} yet. Link `telegram`.",
+            other.label()
+        ))),
+    }
+}
+
+async fn check_telegram(environment: &Environment, given: Given, before: Option<&Link>) -> Result<Login, Problem> {
+    if given.credentials.is_some() {
+        return Err(Problem::bad_request("credentials: Telegram has one, its bot's `token`."));
+    }
+    let settings = settings_of(given.settings, before)?;
+    let secret = match (given.token, before) {
+        (Some(token), _) => token.trim().to_owned(),
+        (None, Some(link)) => token(environment, link).await?.ok_or_else(no_token)?,
+        (None, None) => return Err(no_token()),
+    };
+    let me = check_token(environment, &secret).await?;
+    let channel_id = bot_id(&secret).map(str::to_owned);
+    Ok(Login { settings: LinkSettings::Telegram(settings), handle: Some(me.username), channel_id, secret })
+}
+
+fn no_token() -> Problem {
+    Problem::unprocessable("The link has no token: give `token`, from @BotFather.")
+}
+
+/// The settings as given, or else those that there are.
+fn settings_of(given: Option<Value>, before: Option<&Link>) -> Result<TelegramSettings, Problem> {
+    match (given, before.map(|link| &link.settings)) {
+        (Some(given), _) => {
+            serde_json::from_value(given).map_err(|error| Problem::bad_request(format!("settings: {error}.")))
+        }
+        (None, Some(LinkSettings::Telegram(settings))) => Ok(settings.clone()),
+        (None, _) => Ok(TelegramSettings::default()),
+    }
+}
+
 /// Whose token this is.
-pub(crate) async fn check_token(environment: &Environment, token: &str) -> Result<Me, Problem> {
+async fn check_token(environment: &Environment, token: &str) -> Result<Me, Problem> {
     client(environment).get_me(token).await.map_err(|error| match error {
         SendError::Unauthorised(_) => {
             Problem::unprocessable("Telegram refused the token: copy it again from @BotFather.")

@@ -9,8 +9,8 @@ mod chat;
 mod prompt;
 
 use domain::{
-    AccessPolicy, AccountId, BotId, Budget, BudgetScope, Channel, DeadLetterId, LinkId, LinkStatus, Sender, Task,
-    Timestamp,
+    AccessPolicy, AccountId, BotId, Budget, BudgetScope, Channel, DeadLetterId, LinkId, LinkSettings, LinkStatus,
+    Sender, Task, Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use store::DeadLetterStatus;
@@ -116,6 +116,8 @@ pub struct LinkView {
     pub bot: BotId,
     pub channel: Channel,
     pub status: LinkStatus,
+    #[serde(default)]
+    pub settings: LinkSettings,
     /// The bot's handle on the channel, without `@`.
     pub handle: Option<String>,
     pub access: AccessPolicy,
@@ -147,8 +149,15 @@ pub struct WebhookView {
 #[serde(deny_unknown_fields)]
 pub struct LinkCreate {
     pub channel: Channel,
-    /// The channel's token for the bot.
-    pub token: String,
+    /// Telegram's token for the bot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The credentials of other channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<serde_json::Value>,
+    /// What the channel must know beside the credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessPolicy>,
 }
@@ -159,6 +168,10 @@ pub struct LinkCreate {
 pub struct LinkPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessPolicy>,
 }

@@ -8,8 +8,9 @@
 mod outlet;
 mod parent;
 
-pub use outlet::{Body, Outlet, Part};
+pub use outlet::{Body, Chunk, Outlet, Part};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Takes batches of `outbound.fifo`. Built once per process.
 pub struct DeliveryHandler {
     environment: Environment,
-    telegram: Arc<dyn Outlet>,
+    /// Where the replies of each channel leave.
+    outlets: HashMap<Channel, Arc<dyn Outlet>>,
 }
 
 /// Why a reply was not sent.
@@ -61,12 +63,15 @@ impl DeliveryHandler {
     pub fn new(environment: Environment) -> DeliveryHandler {
         let base = &environment.settings.telegram_api_base;
         let telegram = channels::telegram::Client::new(environment.http.clone(), base).with_timeout(CALL_TIMEOUT);
-        DeliveryHandler::with_outlet(environment, Arc::new(outlet::Telegram(telegram)))
+        DeliveryHandler { environment, outlets: HashMap::new() }
+            .with_outlet(Channel::Telegram, Arc::new(outlet::Telegram(telegram)))
     }
 
-    /// A handler whose replies leave by `telegram`.
-    pub fn with_outlet(environment: Environment, telegram: Arc<dyn Outlet>) -> DeliveryHandler {
-        DeliveryHandler { environment, telegram }
+    /// The same handler, whose replies to `channel` leave by `outlet`.
+    #[must_use]
+    pub fn with_outlet(mut self, channel: Channel, outlet: Arc<dyn Outlet>) -> DeliveryHandler {
+        self.outlets.insert(channel, outlet);
+        self
     }
 
     /// Sends the replies of a batch. What cannot be sent by `deadline` is left to another invocation.
@@ -146,10 +151,13 @@ impl DeliveryHandler {
             }
         }
         let token = self.token(&link).await?;
-        let sent = match outbound.channel {
-            Channel::Telegram => self.send(&*self.telegram, &token, delivery, deadline).await,
-            Channel::WebChat => Ok(()),
+        let Some(outlet) = self.outlets.get(&outbound.channel) else {
+            let label = outbound.channel.label();
+            return Err(Failure::Dead(format!(
+                "this version of Lowtide sends nothing to {label}; update it and replay this"
+            )));
         };
+        let sent = self.send(&**outlet, &token, delivery, deadline).await;
         match sent {
             Ok(()) => Ok(()),
             Err(Failure::Unauthorised(reason)) => {

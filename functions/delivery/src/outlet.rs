@@ -2,9 +2,18 @@
 
 use bytes::Bytes;
 use channels::SendError;
-use channels::telegram::{Chunk, Client, MAX_TEXT, render};
+use channels::telegram::{Client, MAX_TEXT, render};
 use domain::{Address, Button, Media};
 use futures::future::BoxFuture;
+
+/// A piece of a reply's text that fits one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// In the channel's own markup.
+    pub markup: String,
+    /// The same without any, for where the markup is refused.
+    pub plain: String,
+}
 
 /// One message that a reply becomes.
 pub struct Part<'a> {
@@ -48,7 +57,7 @@ impl Telegram {
         chunk: &Chunk,
         buttons: &[Button],
     ) -> Result<String, SendError> {
-        let id = match self.0.send_message(token, to, &chunk.html, buttons).await {
+        let id = match self.0.send_message(token, to, &chunk.markup, buttons).await {
             Err(SendError::Rejected(detail)) => {
                 tracing::warn!("Telegram refuses the markup of a reply, which is sent without it: {detail}");
                 self.0.send_message_plain(token, to, &chunk.plain, buttons).await?
@@ -67,7 +76,7 @@ impl Telegram {
         chunk: &Chunk,
         buttons: &[Button],
     ) -> Result<bool, SendError> {
-        let edited = match self.0.edit_message(token, to, draft, &chunk.html, buttons).await {
+        let edited = match self.0.edit_message(token, to, draft, &chunk.markup, buttons).await {
             Err(SendError::Rejected(_)) => self.0.edit_message_plain(token, to, draft, &chunk.plain, buttons).await,
             edited => edited,
         };
@@ -86,11 +95,11 @@ impl Outlet for Telegram {
     fn chunks(&self, markdown: &str) -> Vec<Chunk> {
         let parts = render(markdown);
         if !parts.is_empty() {
-            return parts;
+            return parts.into_iter().map(|part| Chunk { markup: part.html, plain: part.plain }).collect();
         }
         // Markdown that shows nothing, such as a lone link definition, is sent as it was written.
         let plain: String = markdown.chars().take(MAX_TEXT / 2).collect();
-        vec![Chunk { html: plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"), plain }]
+        vec![Chunk { markup: plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"), plain }]
     }
 
     fn send<'a>(

@@ -3,8 +3,7 @@
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use queues::QueueError;
-use runtime::DoorError;
+use intake::IntakeError;
 use serde_json::json;
 use store::StoreError;
 
@@ -25,14 +24,8 @@ impl From<StoreError> for Refusal {
     }
 }
 
-impl From<QueueError> for Refusal {
-    fn from(error: QueueError) -> Refusal {
-        Refusal::Failed(error.to_string())
-    }
-}
-
-impl From<DoorError> for Refusal {
-    fn from(error: DoorError) -> Refusal {
+impl From<IntakeError> for Refusal {
+    fn from(error: IntakeError) -> Refusal {
         Refusal::Failed(error.to_string())
     }
 }

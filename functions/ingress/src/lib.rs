@@ -8,12 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
 use axum::routing::post;
-use channels::Received;
-use domain::access::pairing_code;
-use domain::{
-    Access, Bot, BotStatus, Channel, Control, Inbound, Link, LinkId, MessageId, Outbound, OutboundId, SessionKey,
-};
-use domain::{Task, command};
+use domain::{Bot, Channel, Link, LinkId};
 use runtime::Environment;
 
 pub use crate::answer::Refusal;
@@ -29,13 +24,6 @@ pub fn router(environment: Environment) -> Router {
         .with_state(environment)
 }
 
-/// What the door did with a message.
-enum Outcome {
-    Queued,
-    /// It was answered, or dropped for this reason, without a turn.
-    Done(&'static str),
-}
-
 async fn receive(
     State(environment): State<Environment>,
     Path((channel, link)): Path<(String, String)>,
@@ -47,8 +35,14 @@ async fn receive(
     let (bot, link) = find(&environment, channel, link).await?;
     match channel {
         Channel::Telegram => telegram::receive(&environment, &bot, &link, &headers, body).await.map(axum::Json),
-        // The web chat has no webhooks: it speaks to the API.
-        Channel::WebChat => Err(Refusal::UnknownLink),
+        // No links are made to them that post here.
+        Channel::Discord
+        | Channel::Slack
+        | Channel::WhatsApp
+        | Channel::Matrix
+        | Channel::Irc
+        | Channel::Webhook
+        | Channel::WebChat => Err(Refusal::UnknownLink),
     }
 }
 
@@ -58,107 +52,4 @@ async fn find(environment: &Environment, channel: Channel, id: LinkId) -> Result
     let link = account.link_get(route.bot, id).await?.ok_or(Refusal::UnknownLink)?;
     let bot = account.bot_get(route.bot).await?.ok_or(Refusal::UnknownLink)?;
     if link.channel == channel { Ok((bot, link)) } else { Err(Refusal::UnknownLink) }
-}
-
-/// Lets a message in, or says why not. Shared by all webhook channels.
-async fn admit(environment: &Environment, bot: &Bot, link: &Link, received: Received) -> Result<Outcome, Refusal> {
-    if bot.status == BotStatus::Paused {
-        return Ok(Outcome::Done("the bot is paused"));
-    }
-    if !link.is_active() {
-        return Ok(Outcome::Done("the link is not active"));
-    }
-    let message = MessageId::of(link.id, &received.channel_message_id);
-    match access(environment, link, &received).await? {
-        Access::Ignore(reason) => return Ok(Outcome::Done(reason)),
-        Access::Pair => return pair(environment, bot, link, &received, &message).await,
-        Access::Allow => {}
-    }
-    if command::parse(&received.text, link.handle.as_deref()).is_some_and(|command| command.name == "start") {
-        let text = format!("Hello, I am **{}**. Write to me, and I will answer here.", bot.name);
-        notify(environment, bot, link, &received, OutboundId::notice("start", &message), text).await?;
-        return Ok(Outcome::Done("it was greeted"));
-    }
-    let inbound = inbound(environment, bot, link, received);
-    environment.take_in(bot, inbound).await?;
-    Ok(Outcome::Queued)
-}
-
-async fn access(environment: &Environment, link: &Link, received: &Received) -> Result<Access, Refusal> {
-    let check = |paired| {
-        let Received { address, sender, text, mentioned, .. } = received;
-        link.access.check(address, sender, text, *mentioned, paired)
-    };
-    // Who is let in anyway costs no look at the list of the paired.
-    let stranger = check(false);
-    if stranger == Access::Allow || check(true) != Access::Allow {
-        return Ok(stranger);
-    }
-    let account = environment.store.account(link.account);
-    Ok(check(account.is_paired(link.id, &received.sender.id).await?))
-}
-
-/// Tells a stranger the code that lets them in once the owner approves it.
-async fn pair(
-    environment: &Environment,
-    bot: &Bot,
-    link: &Link,
-    received: &Received,
-    message: &MessageId,
-) -> Result<Outcome, Refusal> {
-    #[allow(clippy::cast_possible_truncation, reason = "a code needs 40 bits")]
-    let fresh = pairing_code(environment.entropy.next_u128() as u64);
-    let account = environment.store.account(link.account);
-    let now = environment.clock.now();
-    let Some(code) = account.pairing_request(link.id, &received.sender, fresh, now).await? else {
-        return Ok(Outcome::Done("too many strangers wait for approval already"));
-    };
-    let text = format!(
-        "Hello. I do not know you yet, so I have not read your message. Give my owner this code within an hour, \
-         and then write again: **{code}**\n\nMy owner approves it with `lowtide links approve {} {} {code}`.",
-        shell_word(&bot.name),
-        link.id
-    );
-    notify(environment, bot, link, received, OutboundId::notice("pairing", message), text).await?;
-    Ok(Outcome::Done("the sender was given a pairing code"))
-}
-
-fn shell_word(text: &str) -> String {
-    if text.contains(' ') { format!("'{text}'") } else { text.to_owned() }
-}
-
-async fn notify(
-    environment: &Environment,
-    bot: &Bot,
-    link: &Link,
-    received: &Received,
-    id: OutboundId,
-    text: String,
-) -> Result<(), Refusal> {
-    let outbound = Outbound {
-        id,
-        account: bot.account,
-        bot: bot.id,
-        link: link.id,
-        channel: link.channel,
-        address: received.address.clone(),
-        text,
-        media: vec![],
-        buttons: vec![],
-        draft: None,
-        parent: None,
-        created_at: environment.clock.now(),
-    };
-    environment.queues.send(&Task::Deliver(Box::new(outbound))).await?;
-    Ok(())
-}
-
-fn inbound(environment: &Environment, bot: &Bot, link: &Link, received: Received) -> Inbound {
-    let now = environment.clock.now();
-    let control = command::parse(&received.text, link.handle.as_deref()).and_then(|command| Control::of(&command));
-    let mut inbound = received.into_inbound(bot, link.id, link.channel, SessionKey::main(&bot.agent), now);
-    inbound.is_owner = link.access.is_owner(&inbound.sender);
-    inbound.control = control;
-    inbound.session = SessionKey::of(&bot.agent, bot.dm_scope, &inbound);
-    inbound
 }

@@ -6,10 +6,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use channels::telegram::{self, Update};
 use domain::{Bot, Link};
+use intake::{Outcome, admit};
 use runtime::Environment;
 use serde_json::{Value, json};
 
-use crate::{Outcome, Refusal, admit};
+use crate::Refusal;
 
 /// Takes one update. The answer's body may carry one method call: the typing action, or that a button's
 /// press was seen, which costs no request of its own.

@@ -182,7 +182,6 @@ impl<'a> Drafts<'a> {
             text: String::new(),
         };
         match reply.channel {
-            Channel::WebChat => draft.text = text.to_owned(),
             Channel::Telegram => {
                 let known = state.draft.as_ref().filter(|known| is_for(known, reply));
                 let known = known.and_then(|known| known.message.clone());
@@ -195,6 +194,8 @@ impl<'a> Drafts<'a> {
                 let sent = client.send_message_plain(token, &reply.address, &text, &[]).await;
                 draft.message = Some(sent.map_err(|error| pause_after(&error))?.to_string());
             }
+            // For who reads the session's log.
+            _ => draft.text = text.to_owned(),
         }
         let account = self.environment.store.account(self.bot.account);
         let put = account.draft_put(self.bot.id, self.session, &draft, self.environment.clock.now()).await;

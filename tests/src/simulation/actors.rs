@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use agent::{BotView, Mind, ModelError, ModelRequest, ToolContext};
 use channels::SendError;
-use channels::telegram::Chunk;
-use delivery::{Body, Outlet, Part};
+use delivery::{Body, Chunk, Outlet, Part};
 use domain::turn::{Question, ToolRules};
 use domain::{Address, Answer, Bot, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
 use futures::future::BoxFuture;
@@ -229,7 +228,7 @@ impl Post {
 
 impl Outlet for Post {
     fn chunks(&self, markdown: &str) -> Vec<Chunk> {
-        vec![Chunk { html: markdown.to_owned(), plain: markdown.to_owned() }]
+        vec![Chunk { markup: markdown.to_owned(), plain: markdown.to_owned() }]
     }
 
     fn send<'a>(&'a self, _: &'a str, to: &'a Address, part: &'a Part<'a>) -> BoxFuture<'a, Result<String, SendError>> {

@@ -137,7 +137,7 @@ impl World {
         let (sent, decisions) = (Mutex::default(), Mutex::default());
         let post = Arc::new(Post { weather: weather.clone(), has_keys: rng.bool(), sent, decisions });
         let turns = TurnHandler::with_mind(environment.clone(), script.clone());
-        let deliveries = DeliveryHandler::with_outlet(environment.clone(), post.clone());
+        let deliveries = DeliveryHandler::new(environment.clone()).with_outlet(domain::Channel::Telegram, post.clone());
         let plan = plan(rng);
         let (stops, replayed) = (Mutex::new(vec![]), Mutex::default());
         World {
