@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Sealed;
 
 /// OpenClaw's names for common sets of tools.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolProfile {
     /// What tells of the session and the time, nothing else.
@@ -32,8 +33,83 @@ impl ToolProfile {
     }
 }
 
+/// The tools that there are, with their groups.
+pub const TOOLS: [(&str, &str); 17] = [
+    ("read", "files"),
+    ("write", "files"),
+    ("edit", "files"),
+    ("ls", "files"),
+    ("search", "files"),
+    ("web_fetch", "web"),
+    ("web_search", "web"),
+    ("message", "messaging"),
+    ("current_time", "status"),
+    ("skill", "status"),
+    ("tool_search", "status"),
+    ("image", "media"),
+    ("sessions_list", "sessions"),
+    ("sessions_history", "sessions"),
+    ("sessions_send", "sessions"),
+    ("sessions_spawn", "sessions"),
+    ("cron", "automation"),
+];
+
+/// Tools that policies may name before they exist. Bots do not have them yet.
+const TO_COME: [(&str, &str); 3] = [("memory_search", "memory"), ("memory_get", "memory"), ("browser", "ui")];
+
+/// OpenClaw's names of groups, and ours. Of `runtime` there is nothing here: bots run no programs.
+const GROUPS: [(&str, &str); 13] = [
+    ("fs", "files"),
+    ("files", "files"),
+    ("runtime", "runtime"),
+    ("web", "web"),
+    ("ui", "ui"),
+    ("media", "media"),
+    ("sessions", "sessions"),
+    ("memory", "memory"),
+    ("automation", "automation"),
+    ("messaging", "messaging"),
+    ("status", "status"),
+    ("mcp", "mcp"),
+    ("openclaw", "*"),
+];
+
+/// What the tools of MCP servers are called begins so.
+const OF_SERVERS: &str = "mcp_";
+
+/// A name in a policy that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownTool {
+    #[error("there is no group `{0}`; there are: {groups}", groups = GROUPS.map(|(name, _)| format!("group:{name}")).join(", "))]
+    Group(String),
+    #[error(
+        "there is no tool `{0}`; there are: {tools}, and those of servers, mcp_SERVER_TOOL",
+        tools = TOOLS.iter().chain(&TO_COME).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    )]
+    Tool(String),
+}
+
+/// Checks that a policy's pattern means a tool, or could mean one of a server.
+///
+/// # Errors
+///
+/// It means nothing, so whoever wrote it thinks that something is allowed or denied that is not.
+pub fn check_pattern(pattern: &str) -> Result<(), UnknownTool> {
+    if let Some(group) = pattern.strip_prefix("group:") {
+        let is_known = GROUPS.iter().any(|(name, _)| *name == group);
+        return if is_known { Ok(()) } else { Err(UnknownTool::Group(group.to_owned())) };
+    }
+    let mut all = TOOLS.iter().chain(&TO_COME).map(|(name, _)| *name);
+    let is_known = match pattern.strip_suffix('*') {
+        Some(beginning) => OF_SERVERS.starts_with(beginning) || all.any(|name| name.starts_with(beginning)),
+        None => all.any(|name| name == pattern),
+    };
+    let is_of_server = pattern.len() > OF_SERVERS.len() && pattern.starts_with(OF_SERVERS);
+    if is_known || is_of_server { Ok(()) } else { Err(UnknownTool::Tool(pattern.to_owned())) }
+}
+
 /// Which tools a bot may use. Names may end in `*`; `group:web` and its like stand for all tools of a group.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolPolicy {
     pub profile: ToolProfile,
@@ -67,7 +143,11 @@ impl ToolPolicy {
 /// Whether a list names a tool: by its name, by how the name begins (`mcp_*`), or by its group (`group:web`).
 fn names(list: &[String], name: &str, group: &str) -> bool {
     list.iter().any(|pattern| match (pattern.strip_prefix("group:"), pattern.strip_suffix('*')) {
-        (Some(wanted), _) => wanted == group,
+        (Some(wanted), _) => {
+            let ours = GROUPS.iter().find(|(known, _)| *known == wanted).map(|(_, ours)| *ours);
+            // OpenClaw's own tools are all but those of servers.
+            ours.is_some_and(|ours| ours == group || (ours == "*" && group != "mcp"))
+        }
         (None, Some(beginning)) => name.starts_with(beginning),
         (None, None) => pattern == name,
     })
@@ -98,7 +178,7 @@ pub struct SearchSettings {
     pub api_key: Option<Sealed>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SearchProvider {
     Brave,
@@ -140,7 +220,7 @@ pub struct Abilities {
 mod tests {
     use super::*;
 
-    const TOOLS: [(&str, &str); 6] = [
+    const SOME: [(&str, &str); 6] = [
         ("current_time", "status"),
         ("read", "files"),
         ("web_fetch", "web"),
@@ -154,7 +234,7 @@ mod tests {
     }
 
     fn allowed(policy: &ToolPolicy) -> Vec<&'static str> {
-        TOOLS.iter().filter(|(name, group)| policy.allows(name, group)).map(|(name, _)| *name).collect()
+        SOME.iter().filter(|(name, group)| policy.allows(name, group)).map(|(name, _)| *name).collect()
     }
 
     #[test]
@@ -163,7 +243,32 @@ mod tests {
         assert_eq!(of(ToolProfile::Minimal), ["current_time"]);
         assert_eq!(of(ToolProfile::Coding), ["current_time", "read", "web_fetch", "sessions_send"]);
         assert_eq!(of(ToolProfile::Messaging), ["current_time", "message", "sessions_send"]);
-        assert_eq!(of(ToolProfile::Full), TOOLS.map(|(name, _)| name));
+        assert_eq!(of(ToolProfile::Full), SOME.map(|(name, _)| name));
+    }
+
+    #[test]
+    fn groups_have_openclaws_names_too() {
+        let denied = |group: &str| {
+            let policy = ToolPolicy { deny: list(&[group]), ..ToolPolicy::default() };
+            SOME.iter().filter(|(name, group)| !policy.allows(name, group)).map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        assert_eq!((denied("group:fs"), denied("group:files")), (vec!["read"], vec!["read"]));
+        assert_eq!(denied("group:openclaw").len(), 5, "all but the server's");
+        assert!(denied("group:runtime").is_empty() && denied("group:ui").is_empty());
+    }
+
+    #[test]
+    fn a_pattern_means_a_tool_or_is_refused() {
+        for good in
+            ["read", "web_*", "*", "group:fs", "group:automation", "mcp_bank_pay", "mcp_*", "m*", "memory_*", "browser"]
+        {
+            assert_eq!(check_pattern(good), Ok(()), "{good}");
+        }
+        for bad in ["exec", "group:shell", "webfetch", "mcp_", "x*", ""] {
+            assert!(check_pattern(bad).is_err(), "{bad}");
+        }
+        let said = check_pattern("group:shell").unwrap_err().to_string();
+        assert!(said.starts_with("there is no group `shell`; there are: group:fs, "), "{said}");
     }
 
     #[test]
@@ -182,7 +287,7 @@ mod tests {
     #[test]
     fn what_asks_is_named_like_what_is_allowed() {
         let policy = ToolPolicy { ask: list(&["group:messaging", "mcp_*", "read"]), ..ToolPolicy::default() };
-        let asking: Vec<_> = TOOLS.iter().filter(|(name, group)| policy.asks(name, group)).map(|t| t.0).collect();
+        let asking: Vec<_> = SOME.iter().filter(|(name, group)| policy.asks(name, group)).map(|t| t.0).collect();
         assert_eq!(asking, ["read", "message", "mcp_bank_pay"]);
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Address, ChatKind, Sender};
 
 /// Who may write to the bot in a direct chat.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DmPolicy {
     /// A stranger gets a code, and is let in when the owner approves it.
@@ -25,7 +26,7 @@ pub enum DmPolicy {
 }
 
 /// In which groups the bot listens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupPolicy {
     /// Only groups that are listed in `groups`, and there only senders in `group_allow_from` if it is
@@ -39,10 +40,11 @@ pub enum GroupPolicy {
 }
 
 /// What holds in one group, or in all others (`*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupRule {
     /// Answer only when mentioned or replied to.
+    #[serde(alias = "requireMention")]
     pub require_mention: bool,
 }
 
@@ -53,25 +55,27 @@ impl Default for GroupRule {
 }
 
 /// The access rules of one link.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessPolicy {
+    #[serde(alias = "dmPolicy")]
     pub dm_policy: DmPolicy,
     /// Sender ids (or `@handles`) of who owns the bot: they approve what its tools ask for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<String>,
     /// Sender ids (or `@handles`), `*` for everybody.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(alias = "allowFrom", skip_serializing_if = "Vec::is_empty")]
     pub allow_from: Vec<String>,
+    #[serde(alias = "groupPolicy")]
     pub group_policy: GroupPolicy,
     /// Sender ids that may speak to the bot in groups; empty: whoever is in the group.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(alias = "groupAllowFrom", skip_serializing_if = "Vec::is_empty")]
     pub group_allow_from: Vec<String>,
     /// Rules by chat id; `*` stands for every other group.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, GroupRule>,
     /// Words that count as a mention, compared without case, beside the bot's own handle.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(alias = "mentionPatterns", skip_serializing_if = "Vec::is_empty")]
     pub mention_patterns: Vec<String>,
 }
 

@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Abilities, AccountId, BotId, Budget, Price, QueueSettings, ResetSettings, SessionScope, Timestamp};
+use crate::heartbeat::HeartbeatSettings;
+use crate::turn::ReplyTo;
+use crate::{
+    Abilities, AccountId, BotId, Budget, Channel, LinkId, Price, QueueSettings, ResetSettings, SessionKey,
+    SessionScope, Timestamp,
+};
 
 /// A secret under envelope encryption, as it is stored. Opaque here; `store` opens it where it is used.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,17 +35,34 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BotStatus {
     #[default]
     Active,
     /// Messages are ignored until it is resumed.
     Paused,
+    /// It is at rest: its links are paused and its schedules stand still, until it is restored.
+    Archived,
+    /// As archived; when its time is over, it is removed with all that it has.
+    Deleted,
+}
+
+/// What becomes of a bot that is at rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rest {
+    /// What it is again when it is restored.
+    pub was: BotStatus,
+    /// The links that were paused with it, and are active again with it.
+    pub links: Vec<LinkId>,
+    /// When it is removed. `None`: it stays as long as its owner wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_at: Option<Timestamp>,
 }
 
 /// Which protocol a model server speaks (OpenClaw's names).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelApi {
     OpenaiCompletions,
@@ -51,7 +74,7 @@ pub enum ModelApi {
 
 /// How hard a model thinks before it answers (OpenClaw's levels). What a model does not know becomes the
 /// nearest that it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Thinking {
     Off,
@@ -63,7 +86,7 @@ pub enum Thinking {
 }
 
 /// A model that is asked when those before it do not answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FallbackModel {
     /// `provider/model`
@@ -75,6 +98,7 @@ pub struct FallbackModel {
     pub api: Option<ModelApi>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// How many tokens the model reads at most. `None`: what is known of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u64>,
 }
@@ -122,8 +146,24 @@ pub struct Reach<'a> {
 }
 
 impl ModelSettings {
-    /// How `model` (`provider/model`) is reached, if a session may choose it: the bot's own, one of its fallbacks, or another
-    /// one of the same provider.
+    /// The bot's own model, in the form that its fallbacks have. `None`: it is the demo.
+    pub fn as_fallback(&self) -> Option<FallbackModel> {
+        Some(FallbackModel {
+            model: self.model.clone()?,
+            base_url: self.base_url.clone(),
+            api: self.api,
+            price: self.price,
+            context_window: self.context_window,
+        })
+    }
+
+    /// Whether a model is the bot's own or one of its fallbacks: what who does not own the bot may choose.
+    pub fn lists(&self, model: &str) -> bool {
+        self.model.as_deref() == Some(model) || self.fallbacks.iter().any(|fallback| fallback.model == model)
+    }
+
+    /// How `model` (`provider/model`) is reached, if a session may choose it: the bot's own, one of its fallbacks, or, as its
+    /// owner may, another one of the same provider.
     pub fn reach(&self, model: &str) -> Option<Reach<'_>> {
         let own = self.model.as_deref()?;
         let base_url = self.base_url.as_deref();
@@ -150,14 +190,29 @@ impl ModelSettings {
 pub const MAX_BOT_NAME: usize = 64;
 
 /// What people see of an answer while it is written (OpenClaw's `streaming`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamMode {
     /// Nothing but "typing…".
     Off,
-    /// The text so far, in a message that becomes the answer.
+    /// The text so far, in a message that becomes the answer. Where messages cannot be edited, as `block`.
     #[default]
     Partial,
+    /// What is said beside tool calls, each in a message of its own.
+    Block,
+    /// Which tools are used, in a message that becomes the answer.
+    Progress,
+}
+
+impl StreamMode {
+    /// Whether what an answer says beside its tool calls is sent on its own.
+    pub fn sends_each_step(self, channel: Channel) -> bool {
+        match self {
+            StreamMode::Off | StreamMode::Progress => false,
+            StreamMode::Partial => !channel.shows_drafts(),
+            StreamMode::Block => true,
+        }
+    }
 }
 
 /// One named bot of an account.
@@ -169,6 +224,9 @@ pub struct Bot {
     pub name: String,
     #[serde(default)]
     pub status: BotStatus,
+    /// `Some` while it is archived or deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
     /// The agent id in session keys; `main` unless the bot was imported from another home.
     pub agent: String,
     #[serde(default)]
@@ -195,10 +253,47 @@ pub struct Bot {
     /// What people see of an answer while it is written.
     #[serde(default)]
     pub streaming: StreamMode,
+    /// Whether, and when, it looks by itself for something to do. By default it does not.
+    #[serde(default)]
+    pub heartbeat: HeartbeatSettings,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// When a person last wrote to it, to the minute. Not part of the record: it is no edit.
+    #[serde(skip)]
+    pub heard_at: Option<Timestamp>,
+    /// Where people last wrote to it. Not part of the record either.
+    #[serde(skip)]
+    pub heard_in: HeardIn,
     /// Counts the writes of this record; an edit that was made against another version is refused.
     pub version: u64,
+}
+
+/// Where people last wrote to a bot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeardIn {
+    /// Anybody, to the minute.
+    pub anyone: Option<SessionKey>,
+    /// Its owner.
+    pub owner: Option<SessionKey>,
+    /// The chat in which its owner wrote to it directly and gets what is sent there.
+    pub owner_chat: Option<ReplyTo>,
+}
+
+impl Bot {
+    /// When it is removed, if that is to be.
+    pub fn delete_at(&self) -> Option<Timestamp> {
+        self.rest.as_ref()?.delete_at
+    }
+
+    /// Why it answers nobody; `None` if it does.
+    pub const fn silence(&self) -> Option<&'static str> {
+        match self.status {
+            BotStatus::Active => None,
+            BotStatus::Paused => Some("the bot is paused"),
+            BotStatus::Archived => Some("the bot is archived"),
+            BotStatus::Deleted => Some("the bot is deleted"),
+        }
+    }
 }
 
 /// Why a text cannot be a bot's name.

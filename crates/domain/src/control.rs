@@ -1,5 +1,6 @@
 //! Commands that the engine itself obeys: a person types them to steer a conversation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Thinking;
@@ -33,14 +34,14 @@ pub enum Control {
     Think { to: Choice<Thinking> },
     /// `/usage off|tokens|full`: what stands below each answer.
     Usage { footer: UsageFooter },
-    /// `/status`, `/usage`, `/context`, `/skills`, `/tools`: what only a worker can look up.
+    /// `/status`, `/usage`, `/context`, `/skills`, `/skill`, `/tools`: what only a worker can look up.
     Report { what: Topic },
     /// A command with words behind it that are not understood. Its line in [`COMMANDS`] is said.
     Misread { name: String },
 }
 
 /// What the owner says to a tool call that asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// This call.
@@ -62,7 +63,7 @@ pub enum Choice<T> {
 }
 
 /// What a report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
     /// The session at a glance.
@@ -73,6 +74,23 @@ pub enum Topic {
     Context,
     Skills,
     Tools,
+    /// The bot's jobs, and what to do with one of them.
+    Schedules {
+        verb: ScheduleVerb,
+        job: String,
+    },
+}
+
+/// What `/cron` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleVerb {
+    List,
+    Run,
+    Pause,
+    Resume,
+    #[serde(alias = "remove")]
+    Rm,
 }
 
 /// Who may give a command.
@@ -120,8 +138,10 @@ pub const COMMANDS: &[CommandInfo] = &[
         Who::Anyone,
     ),
     info("context", "", "What the model is shown", Who::Anyone),
+    info("skill", "[NAME what to do]", "Do something as one of my skills says", Who::Anyone),
     info("skills", "", "What I have learnt", Who::Anyone),
     info("tools", "", "What I can use", Who::Anyone),
+    info("cron", "[list|run JOB|pause JOB|resume JOB|rm JOB]", "What I do by myself, and when", Who::OwnerInGroups),
     info("approve", "[CODE once|always|deny]", "Allow or deny what a tool asks for", Who::Owner),
     info("whoami", "", "Who you are to me", Who::Anyone),
     info("commands", "", "The same as help", Who::Anyone),
@@ -172,7 +192,10 @@ impl Control {
             "status" => Control::Report { what: Topic::Status },
             "context" => Control::Report { what: Topic::Context },
             "skills" => Control::Report { what: Topic::Skills },
+            // With a name it is for the model, which reads the skill.
+            "skill" if rest.trim().is_empty() => Control::Report { what: Topic::Skills },
             "tools" => Control::Report { what: Topic::Tools },
+            "cron" => schedules(&rest).unwrap_or_else(misread),
             _ => return None,
         })
     }
@@ -187,11 +210,23 @@ impl Control {
         match self {
             // To know is free to all.
             Control::Model { to: Choice::Show } | Control::Think { to: Choice::Show } => Who::Anyone,
-            Control::Model { .. } | Control::Think { .. } | Control::Usage { .. } => Who::OwnerInGroups,
+            Control::Model { .. }
+            | Control::Think { .. }
+            | Control::Usage { .. }
+            | Control::Report { what: Topic::Schedules { .. } } => Who::OwnerInGroups,
             Control::Approve { .. } => Who::Owner,
             _ => Who::Anyone,
         }
     }
+}
+
+/// Reads what follows `/cron`.
+fn schedules(rest: &str) -> Option<Control> {
+    let (verb, job) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let verb = if verb.is_empty() { ScheduleVerb::List } else { word_of(&verb.to_lowercase())? };
+    let job = job.trim().to_owned();
+    // A list is of all, and everything else of one.
+    ((verb == ScheduleVerb::List) == job.is_empty()).then_some(Control::Report { what: Topic::Schedules { verb, job } })
 }
 
 /// Reads what follows `/approve`. A decision that is not understood is none: it must not allow anything.
@@ -233,6 +268,8 @@ mod tests {
             assert!(info.name.chars().all(|c| c.is_ascii_lowercase()), "{}", info.name);
         }
         assert_eq!(control("/dance"), None);
+        assert_eq!(control("/skill"), control("/skills"));
+        assert_eq!(control("/skill tea green"), None, "its model does it");
     }
 
     #[test]
@@ -257,10 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_is_named_unless_all_are_listed() {
+        let asks = |verb, job: &str| Some(Control::Report { what: Topic::Schedules { verb, job: job.to_owned() } });
+        assert_eq!(control("/cron"), asks(ScheduleVerb::List, ""));
+        assert_eq!(control("/cron Run water the plants"), asks(ScheduleVerb::Run, "water the plants"));
+        assert_eq!(control("/cron remove x"), asks(ScheduleVerb::Rm, "x"));
+        for text in ["/cron rm", "/cron list x", "/cron dance"] {
+            assert_eq!(control(text), Some(Control::Misread { name: "cron".to_owned() }), "{text}");
+        }
+    }
+
+    #[test]
     fn a_control_survives_its_task() {
-        for text in
-            ["/think high", "/model default", "/model a/b", "/usage off", "/status", "/approve X1 deny", "/help"]
-        {
+        for text in ["/think high", "/model a/b", "/usage off", "/status", "/approve X1 deny", "/help", "/cron run x"] {
             let control = control(text).expect("a command");
             let json = serde_json::to_string(&control).expect("it is written");
             assert_eq!(serde_json::from_str::<Control>(&json).expect("it reads"), control, "{text}");

@@ -1,9 +1,10 @@
 //! Entries: the lines of a session's log, which is also the journal of its turns.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Attachment, Channel, Quote, Sender};
-use crate::{EntryId, Media, MessageId, Timestamp, TurnId};
+use crate::{EntryId, Inbound, Media, MessageId, Timestamp, TurnId};
 
 /// One line of a session's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub enum EntryBody {
 }
 
 /// Who ended a turn before it had an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoppedBy {
     /// `/stop` or `/new`.
@@ -64,7 +65,7 @@ pub enum StoppedBy {
 }
 
 /// Why a conversation begins anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ResetReason {
     /// The person wrote `/new`.
@@ -92,6 +93,26 @@ pub struct UserMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
     pub sent_at: Timestamp,
+    /// When the door had it, by our clock. `None` in logs that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+}
+
+impl UserMessage {
+    /// A message as a log keeps it.
+    pub fn of(inbound: &Inbound) -> UserMessage {
+        UserMessage {
+            message: inbound.message.clone(),
+            channel: inbound.channel,
+            sender: inbound.sender.clone(),
+            text: inbound.text.clone(),
+            is_command: inbound.control.is_some(),
+            attachments: inbound.attachments.clone(),
+            quote: inbound.quote.clone(),
+            sent_at: inbound.sent_at,
+            received_at: Some(inbound.received_at),
+        }
+    }
 }
 
 /// One answer of a model: text for the person, tool calls, or both.
@@ -189,7 +210,7 @@ pub struct ToolResult {
     pub media: Vec<Media>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolOutcome {
     Ok,
@@ -199,11 +220,12 @@ pub enum ToolOutcome {
 }
 
 /// Tokens that a model call took, as the provider reports them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Usage {
     /// Tokens of the request, cached ones included.
     pub input: u64,
+    /// Tokens that the model wrote.
     pub output: u64,
     /// Tokens of the request that came from the provider's cache.
     pub cached: u64,

@@ -7,9 +7,10 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveTime, Timelike};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::job::{BadJob, JobDelivery, JobSpec, Missed, Outcome, Payload, SessionTarget, WakeMode};
+use crate::job::{BadJob, DeliveryMode, JobDelivery, JobSpec, Missed, Outcome, Payload, SessionTarget};
 use crate::{BotId, JobId, Schedule, Timestamp};
 
 /// The workspace file that says what a heartbeat looks after.
@@ -28,14 +29,14 @@ const MAX_ACKNOWLEDGEMENT: usize = 300;
 const MAX_PROMPT: usize = 8 * 1024;
 
 /// A bot's settings of heartbeats; by default it has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeartbeatSettings {
     /// Minutes between two heartbeats. `None`: no heartbeats.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "everyMinutes", skip_serializing_if = "Option::is_none")]
     pub every_minutes: Option<u32>,
     /// By the bot's clock. `None`: always.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "activeHours", skip_serializing_if = "Option::is_none")]
     pub active_hours: Option<ActiveHours>,
     /// Where something worth saying goes. `None`: it stays in the session.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,15 +45,17 @@ pub struct HeartbeatSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     /// A note that was looked at before is looked at again only when something happened since.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(alias = "onlyOnNews", skip_serializing_if = "std::ops::Not::not")]
     pub only_on_news: bool,
 }
 
 /// Hours of the day, `HH:MM`. They may go over midnight; `end` may be `24:00`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActiveHours {
+    /// `HH:MM`, by the bot's time zone.
     pub start: String,
+    /// `HH:MM`; `24:00` is the end of the day.
     pub end: String,
 }
 
@@ -65,6 +68,10 @@ pub enum BadHeartbeat {
     ActiveHours,
     #[error("a heartbeat's prompt has at most {MAX_PROMPT} bytes")]
     Prompt,
+    #[error(
+        "what a heartbeat says goes to a chat (`announce`) or stays in the session (`none`); it is posted to no webhook"
+    )]
+    Target,
     #[error(transparent)]
     Job(#[from] BadJob),
 }
@@ -101,6 +108,9 @@ impl HeartbeatSettings {
         if self.prompt.as_ref().is_some_and(|prompt| prompt.len() > MAX_PROMPT) {
             return Err(BadHeartbeat::Prompt);
         }
+        if self.target.as_ref().is_some_and(|target| target.mode == DeliveryMode::Webhook) {
+            return Err(BadHeartbeat::Target);
+        }
         self.job().map_or(Ok(()), |spec| Ok(spec.check()?))
     }
 
@@ -114,9 +124,8 @@ impl HeartbeatSettings {
             enabled: true,
             schedule: Schedule::Every { every_ms, anchor_ms: None },
             session_target: SessionTarget::Main,
-            wake_mode: WakeMode::Now,
             payload: Payload::Heartbeat,
-            delivery: self.target.clone(),
+            delivery: Some(self.target.clone().unwrap_or_else(JobDelivery::nowhere)),
             delete_after_run: None,
             missed: Missed::Skip,
             jitter_ms: 0,
@@ -139,8 +148,6 @@ pub struct Facts<'a> {
     pub zone: &'a str,
     /// The text of [`HEARTBEAT_NOTE`], if there is one.
     pub note: Option<&'a str>,
-    /// System events that wait for the heartbeat.
-    pub events: usize,
     /// When a heartbeat last asked the model.
     pub last_run: Option<Timestamp>,
     /// When something last happened: a message in the session, a change of the note.
@@ -151,7 +158,7 @@ pub struct Facts<'a> {
 }
 
 /// Whether a heartbeat asks the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
     Run,
@@ -159,7 +166,7 @@ pub enum Gate {
 }
 
 /// Why a heartbeat does not ask the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SkipReason {
     Off,
@@ -199,8 +206,8 @@ pub fn heartbeat_gate(settings: &HeartbeatSettings, facts: &Facts<'_>) -> Gate {
             settings.active_hours.as_ref().is_some_and(|hours| !hours.contain(facts.now, zone)),
             SkipReason::OutsideActiveHours,
         ),
-        (facts.events == 0 && facts.note.is_none_or(is_empty_note), SkipReason::NothingToDo),
-        (facts.events == 0 && settings.only_on_news && !is_new, SkipReason::NothingNew),
+        (facts.note.is_none_or(is_empty_note), SkipReason::NothingToDo),
+        (settings.only_on_news && !is_new, SkipReason::NothingNew),
         (facts.is_turn_under_way, SkipReason::TurnUnderWay),
         (!facts.has_budget, SkipReason::NoBudget),
     ];

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
@@ -24,8 +25,9 @@ pub struct ParseIdError {
 macro_rules! prefixed_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(extend("pattern" = concat!("^", $prefix, "[0-7][0-9A-HJKMNP-TV-Z]{25}$")))]
         pub struct $name(Ulid);
 
         impl $name {
@@ -97,16 +99,44 @@ prefixed_id!(/** One bot's login on one channel. */ LinkId, "link_", "link");
 prefixed_id!(/** One run of the agent over a session. */ TurnId, "turn_", "turn");
 prefixed_id!(/** One line of a session's log. */ EntryId, "ent_", "entry");
 prefixed_id!(/** An API key (its public half; the secret is only stored hashed). */ KeyId, "key_", "API key");
+prefixed_id!(/** A person who signs in. */ UserId, "user_", "user");
+prefixed_id!(/** A browser that is signed in. */ SignInId, "sign_", "sign-in");
 prefixed_id!(/** A task that failed for good. */ DeadLetterId, "dead_", "dead letter");
+prefixed_id!(/** A process that holds connections. */ HolderId, "holder_", "holder");
 prefixed_id!(/** Something that a bot does at its time. */ JobId, "job_", "job");
 
 /// Names one message that a person sent, by what the channel calls it.
 ///
 /// The same message always gets the same id, however often the channel repeats it: this is what
 /// makes an accepted message be answered once.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct MessageId(String);
+
+impl AccountId {
+    /// The account that a person gets of their own. It follows from who they are, so that signing up twice at once makes one.
+    pub fn own_of(user: UserId) -> AccountId {
+        AccountId::from_parts(user.made_at(), user.random())
+    }
+}
+
+impl LinkId {
+    /// The link of a bot's web chat. Every bot has this one without a record of it, so its id follows from the bot's.
+    pub fn web_chat_of(bot: BotId) -> LinkId {
+        let digest = Sha256::digest(format!("webchat/{bot}"));
+        let random = digest.iter().take(16).fold(0u128, |acc, byte| acc << 8 | u128::from(*byte));
+        LinkId::from_parts(bot.made_at(), random)
+    }
+}
+
+impl JobId {
+    /// The run that a system asks for at a link under a key of its own, however often it asks.
+    pub fn of_hook(link: LinkId, key: &str) -> JobId {
+        let digest = Sha256::digest(format!("hook/{link}/{key}"));
+        let random = digest.iter().take(16).fold(0u128, |acc, byte| acc << 8 | u128::from(*byte));
+        JobId::from_parts(link.made_at(), random)
+    }
+}
 
 impl MessageId {
     pub const PREFIX: &'static str = "msg_";
@@ -118,6 +148,13 @@ impl MessageId {
         hash.update([0]);
         hash.update(channel_message_id);
         let digest = hash.finalize();
+        let random = digest.iter().take(16).fold(0u128, |acc, byte| acc << 8 | u128::from(*byte));
+        MessageId(format!("{}{}", Self::PREFIX, Ulid(random)))
+    }
+
+    /// The id of the message that begins a run of a job, however often it is sent.
+    pub fn of_run(job: JobId, scheduled: Timestamp) -> MessageId {
+        let digest = Sha256::digest(format!("{job}/{scheduled}"));
         let random = digest.iter().take(16).fold(0u128, |acc, byte| acc << 8 | u128::from(*byte));
         MessageId(format!("{}{}", Self::PREFIX, Ulid(random)))
     }

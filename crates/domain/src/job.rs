@@ -8,16 +8,26 @@
 mod claim;
 mod finish;
 mod openclaw;
+mod request;
+mod run;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use claim::{Claim, GRACE, MAX_PENDING, RESEND_AFTER};
-pub use finish::{Finished, GIVE_UP_AFTER, MAX_ERRORS, MAX_RETRIES, MAX_RUNS, Outcome, Pause, Report, Run, RunHistory};
+pub use finish::{
+    Finished, GIVE_UP_AFTER, MAX_DAYS, MAX_ERRORS, MAX_RETRIES, MAX_RUNS, Outcome, Pause, Report, Run, RunHistory,
+    Tally,
+};
+pub use run::JobRun;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Thinking;
-use crate::schedule::{BadSchedule, Schedule, WIDEST_SPREAD, spread};
+use crate::message::ChatKind;
+use crate::schedule::{BadSchedule, SHORTEST, Schedule, WIDEST_SPREAD, spread};
 use crate::session::{ParseSessionKeyError, SessionKey};
+use crate::turn::ReplyTo;
 use crate::{AccountId, BotId, JobId, LinkId, Timestamp};
 
 /// The longest name of a job, in characters.
@@ -27,26 +37,23 @@ pub const MAX_NAME: usize = 120;
 pub const MAX_TEXT: usize = 16 * 1024;
 
 /// What a run's turn is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Payload {
     /// Something that happened, told to the session.
-    SystemEvent { text: String },
+    SystemEvent {
+        /// What happened.
+        text: String,
+    },
     /// Work for the agent.
     AgentTurn {
+        /// What the agent is told to do.
         message: String,
         /// `provider/model` instead of the bot's own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        fallbacks: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         thinking: Option<Thinking>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        timeout_seconds: Option<u64>,
-        /// Without the workspace's files in the prompt.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        light_context: bool,
         /// Tools that the run may use; `*` is all, and so is an empty list.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tools_allow: Vec<String>,
@@ -56,7 +63,7 @@ pub enum Payload {
 }
 
 /// Which session a job's turns belong to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum SessionTarget {
     /// The bot's own conversation.
@@ -100,17 +107,7 @@ impl From<SessionTarget> for String {
     }
 }
 
-/// When a system event is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WakeMode {
-    #[default]
-    Now,
-    /// With the bot's next heartbeat, where it has heartbeats.
-    NextHeartbeat,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryMode {
     /// The answer stays in the session.
@@ -123,9 +120,10 @@ pub enum DeliveryMode {
 }
 
 /// Where a run's answer goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobDelivery {
+    /// Whether, and how, the answer is sent.
     #[serde(default)]
     pub mode: DeliveryMode,
     /// A channel's name, or `last`: where the owner wrote last.
@@ -134,6 +132,7 @@ pub struct JobDelivery {
     /// The channel's id of the chat, or a webhook's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// A topic or thread within the chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<String>,
     /// OpenClaw's name of the login on the channel.
@@ -142,13 +141,46 @@ pub struct JobDelivery {
     /// The login on the channel. `None`: the bot's only one there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkId>,
+    /// What kind of place the chat is. `None`: what its id tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_kind: Option<ChatKind>,
+    /// Where answers are read from a session's log: the session that is told. `None`: the bot's own conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionKey>,
     /// An answer that cannot be sent is no error of the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub best_effort: bool,
 }
 
+impl JobDelivery {
+    /// The answer stays in the session.
+    pub fn nowhere() -> JobDelivery {
+        JobDelivery { mode: DeliveryMode::None, ..JobDelivery::default() }
+    }
+
+    /// Where a job was asked for, in `session`.
+    pub fn to_place(place: &ReplyTo, session: &SessionKey) -> JobDelivery {
+        JobDelivery {
+            channel: Some(place.channel.to_string()),
+            to: Some(place.address.chat.clone()),
+            thread_id: place.address.thread.clone(),
+            link: Some(place.link),
+            chat_kind: Some(place.address.kind),
+            session: place.channel.is_read_from_log().then(|| session.clone()),
+            ..JobDelivery::default()
+        }
+    }
+
+    /// Whether this is that place.
+    pub fn is_to(&self, place: &ReplyTo) -> bool {
+        self.link == Some(place.link)
+            && self.to.as_ref() == Some(&place.address.chat)
+            && self.thread_id == place.address.thread
+    }
+}
+
 /// What becomes of times that passed without a run, because nothing ticked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "policy", rename_all = "lowercase")]
 pub enum Missed {
     /// They are left out, once they are later than [`GRACE`].
@@ -158,6 +190,7 @@ pub enum Missed {
     Once,
     /// Each is made up for, the newest `cap` of them at most.
     All {
+        /// How many are made up for; 10 unless given.
         #[serde(default = "default_cap")]
         cap: u32,
     },
@@ -168,19 +201,20 @@ fn default_cap() -> u32 {
 }
 
 /// What its owner says of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobSpec {
+    /// What people call it: 1 to 120 characters.
     pub name: String,
+    /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Whether it runs by itself.
     #[serde(default = "enabled")]
     pub enabled: bool,
     pub schedule: Schedule,
     #[serde(default)]
     pub session_target: SessionTarget,
-    #[serde(default)]
-    pub wake_mode: WakeMode,
     pub payload: Payload,
     /// `None`: an isolated turn's answer is announced where the owner wrote last; a session's own answers go where the
     /// session's answers go.
@@ -220,6 +254,8 @@ pub enum BadJob {
     Webhook,
     #[error("`missed.cap` is 1 to {MAX_PENDING}")]
     Cap,
+    #[error("`jitterMs` should be below the shortest time between two runs, which is {} ms", .0.as_millis())]
+    Jitter(Duration),
     /// OpenClaw has it, and there is nothing here that could do it.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -254,10 +290,24 @@ impl JobSpec {
         if u128::from(self.jitter_ms) > WIDEST_SPREAD.as_millis() {
             return Err(BadSchedule::TooWide.into());
         }
+        // A run that begins after the next one would be passed over.
+        let jitter = Duration::from_millis(self.jitter_ms);
+        if jitter >= SHORTEST
+            && let Some(shortest) = self.schedule.shortest_interval()
+            && jitter >= shortest
+        {
+            return Err(BadJob::Jitter(shortest));
+        }
         match self.missed {
             Missed::All { cap } if !(1..=MAX_PENDING as u32).contains(&cap) => Err(BadJob::Cap),
             _ => Ok(()),
         }
+    }
+
+    /// The same with what is left open in its schedule.
+    #[must_use]
+    pub fn settled(self, zone: &str, now: Timestamp) -> JobSpec {
+        JobSpec { schedule: self.schedule.settled(zone, now), ..self }
     }
 
     fn deletes_itself(&self) -> bool {
@@ -266,14 +316,14 @@ impl JobSpec {
 }
 
 /// One run of a job: `scheduled` names it, `at` is when it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Firing {
     pub scheduled: Timestamp,
     pub at: Timestamp,
 }
 
 /// How far a job has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct JobState {
     /// The first of the schedule's times that was not claimed. The run begins at [`Job::begins`] of it.
@@ -287,24 +337,31 @@ pub struct JobState {
     pub again_at: Option<Timestamp>,
     #[serde(rename = "lastRunAtMs", skip_serializing_if = "Option::is_none")]
     pub last_run_at: Option<Timestamp>,
+    /// When a run last ended that had asked a model and had its answer.
+    #[serde(rename = "lastAskedAtMs", skip_serializing_if = "Option::is_none")]
+    pub last_asked_at: Option<Timestamp>,
     #[serde(rename = "lastOutcome", skip_serializing_if = "Option::is_none")]
     pub last: Option<Outcome>,
+    /// How many runs failed one after the other. Those that were under way at the same time count as one.
     pub consecutive_errors: u32,
+    /// When the last of these errors was counted: what was under way by then fails for the same reason.
+    #[serde(rename = "lastErrorAtMs", skip_serializing_if = "Option::is_none")]
+    pub last_error_at: Option<Timestamp>,
     /// Why the job was switched off by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
-    /// Runs that ended, those that were found to have nothing to do included.
-    pub wakes: u64,
-    /// Those of them that asked a model.
-    pub model_runs: u64,
-    /// What they cost, in micro-dollars.
-    pub cost: u64,
+    /// All runs that ended.
+    #[serde(flatten)]
+    pub total: Tally,
+    /// The same by the day (UTC, `2026-11-22`) on which they began: the last [`MAX_DAYS`] that had any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub days: BTreeMap<String, Tally>,
     /// How many times passed without a run; at least so many, after a long outage.
     pub missed: u64,
 }
 
 /// A job of a bot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     pub id: JobId,
@@ -356,8 +413,18 @@ impl Job {
         if self.state.next.is_none() && self.spec.enabled {
             return Err(BadSchedule::Never.into());
         }
-        (self.state.consecutive_errors, self.state.paused) = (0, None);
+        // What was sent ahead of its time under the old schedule is not done.
+        self.state.pending.retain(|run| run.at <= now);
+        if self.state.pending.is_empty() {
+            self.state.again_at = None;
+        }
+        (self.state.consecutive_errors, self.state.last_error_at, self.state.paused) = (0, None, None);
         Ok(self)
+    }
+
+    /// Whether it was asked for in this place, or tells its answers there.
+    pub fn is_of(&self, place: &ReplyTo) -> bool {
+        self.spec.delivery.as_ref().is_some_and(|delivery| delivery.is_to(place))
     }
 
     /// When the run of a scheduled time begins: later, if the job is spread.

@@ -16,6 +16,7 @@ pub mod id;
 pub mod job;
 pub mod link;
 pub mod media;
+pub mod member;
 pub mod message;
 pub mod queueing;
 pub mod reset;
@@ -25,10 +26,11 @@ pub mod task;
 pub mod time;
 pub mod transcript_line;
 pub mod turn;
+pub mod when;
 
 pub use abilities::{Abilities, ToolPolicy, ToolProfile};
 pub use access::{Access, AccessPolicy};
-pub use account::{Account, Bot, BotStatus, ModelSettings, Sealed, StreamMode, Thinking};
+pub use account::{Account, Bot, BotStatus, HeardIn, ModelSettings, Rest, Sealed, StreamMode, Thinking};
 pub use budget::{Budget, BudgetScope, Price};
 pub use context::Context;
 pub use control::{COMMANDS, Control, Decision};
@@ -36,12 +38,16 @@ pub use entry::{
     Answer, Entry, EntryBody, Native, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
 };
 pub use heartbeat::HeartbeatSettings;
-pub use id::{AccountId, BotId, DeadLetterId, EntryId, JobId, KeyId, LinkId, MessageId, TurnId};
+pub use id::{
+    AccountId, BotId, DeadLetterId, EntryId, HolderId, JobId, KeyId, LinkId, MessageId, SignInId, TurnId, UserId,
+};
 pub use job::Job;
 pub use link::{Link, LinkSettings, LinkStatus};
 pub use media::{Media, MediaId};
+pub use member::{Invitation, Member, Person, Role, SignIn, SignedInAs};
 pub use message::{
-    Address, Attachment, AttachmentKind, Button, Channel, ChatKind, Inbound, Outbound, OutboundId, Quote, Sender,
+    Address, Attachment, AttachmentKind, Author, Button, Channel, ChatKind, Inbound, Mark, Outbound, OutboundId, Quote,
+    Sender,
 };
 pub use queueing::{QueueMode, QueueSettings};
 pub use reset::ResetSettings;

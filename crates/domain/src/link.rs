@@ -1,10 +1,11 @@
 //! A link: one bot's login on one channel, and what differs between channels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{AccessPolicy, AccountId, BotId, Channel, LinkId, Sealed, Timestamp};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum LinkStatus {
     #[default]
@@ -12,6 +13,7 @@ pub enum LinkStatus {
     Paused,
     /// The channel refused the credentials; nothing is tried until the owner acts.
     Failed {
+        /// What the channel said.
         reason: String,
     },
 }
@@ -39,6 +41,9 @@ pub struct Link {
     /// The channel's credentials for the bot: Telegram's token as it is, of other channels a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Sealed>,
+    /// The secret that signs the channel's webhooks, apart from the credentials: the door opens nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_secret: Option<Sealed>,
     /// SHA-256, in hex, of the secret that the channel's webhooks carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret_sha256: Option<String>,
@@ -64,7 +69,7 @@ impl Link {
 }
 
 /// What a channel must know of a bot that is no secret. Links from before there were several channels are Telegram's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "channel", rename_all = "lowercase")]
 pub enum LinkSettings {
     Telegram(TelegramSettings),
@@ -96,14 +101,14 @@ impl Default for LinkSettings {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelegramSettings {
     /// The holder asks Telegram for messages, instead of Telegram posting them to the webhook.
     pub polling: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscordSettings {
     /// "General Information" of the developer portal.
@@ -112,7 +117,7 @@ pub struct DiscordSettings {
     pub public_key: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SlackSettings {
     /// Socket mode, held by the holder, instead of Slack posting events to the webhook.
@@ -123,14 +128,14 @@ pub struct SlackSettings {
     pub bot_user: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhatsAppSettings {
     /// Not the number itself: the id that "API Setup" shows below it.
     pub phone_number_id: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixSettings {
     /// Base URL of the client API, such as `https://matrix.example.org`.
@@ -140,14 +145,18 @@ pub struct MatrixSettings {
     pub user: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IrcSettings {
+    /// The server.
     pub host: String,
+    /// 6697 unless given.
     #[serde(default = "irc_port")]
     pub port: u16,
+    /// On unless switched off.
     #[serde(default = "yes")]
     pub tls: bool,
+    /// The bot's name there.
     pub nick: String,
     /// The account for SASL PLAIN. Without it a password is the server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,12 +174,15 @@ const fn yes() -> bool {
     true
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookSettings {
     /// Where replies are posted to. Without it they are kept in the session only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_url: Option<String>,
+    /// Nothing is taken from the system: what schedules answer is posted to it, and that is all.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outbound_only: bool,
 }
 
 #[cfg(test)]

@@ -79,6 +79,37 @@ pub struct Media {
     pub name: Option<String>,
 }
 
+/// What files are by the ends of their names, where their bytes do not tell: what bots write and people open. Channels refuse
+/// files of no known type.
+const TYPES: [(&str, &str); 20] = [
+    ("csv", "text/csv"),
+    ("doc", "application/msword"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("html", "text/html"),
+    ("ics", "text/calendar"),
+    ("json", "application/json"),
+    ("m4a", "audio/mp4"),
+    ("md", "text/markdown"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("ogg", "audio/ogg"),
+    ("pdf", "application/pdf"),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("svg", "image/svg+xml"),
+    ("txt", "text/plain"),
+    ("xls", "application/vnd.ms-excel"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("xml", "application/xml"),
+    ("zip", "application/zip"),
+];
+
+/// The media type of a file of this name, if it is a known one.
+pub fn type_of_name(name: &str) -> Option<&'static str> {
+    let (_, end) = name.rsplit_once('.')?;
+    TYPES.iter().find(|(known, _)| end.eq_ignore_ascii_case(known)).map(|(_, mime)| *mime)
+}
+
 impl Media {
     /// Whether models that see are shown it as a picture.
     pub fn is_image(&self) -> bool {
@@ -89,6 +120,12 @@ impl Media {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_tells_what_a_file_is() {
+        assert_eq!(type_of_name("plans/Tides.PDF"), Some("application/pdf"));
+        assert_eq!(type_of_name("notes.tar.gz").or(type_of_name("pdf")), None);
+    }
 
     #[test]
     fn files_are_named_by_their_bytes() {

@@ -3,13 +3,15 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::job::JobRun;
 use crate::turn::{Parent, ReplyTo};
-use crate::{AccountId, BotId, Control, LinkId, Media, MessageId, SessionKey, Timestamp, TurnId};
+use crate::{AccountId, BotId, Control, JobId, LinkId, Media, MessageId, SessionKey, Timestamp, TurnId};
 
 /// A chat network, as it is written in session keys, routes and settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     Telegram,
@@ -64,6 +66,19 @@ impl Channel {
         }
     }
 
+    /// Whether its network takes replies nowhere but on the connection that the holder keeps.
+    pub const fn is_answered_by_connection(self) -> bool {
+        matches!(self, Channel::Irc)
+    }
+
+    /// Whether people can be shown an answer while it grows: in a message that is edited, or in a draft that they read.
+    pub const fn shows_drafts(self) -> bool {
+        match self {
+            Channel::Telegram | Channel::Discord | Channel::Slack | Channel::Matrix | Channel::WebChat => true,
+            Channel::WhatsApp | Channel::Irc | Channel::Webhook => false,
+        }
+    }
+
     /// Whether a reply is read from the log by who asked for it, instead of being sent.
     pub const fn is_read_from_log(self) -> bool {
         matches!(self, Channel::WebChat)
@@ -95,7 +110,7 @@ pub struct UnknownChannel {
 }
 
 /// What kind of place a chat is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChatKind {
     /// One person and the bot.
@@ -107,7 +122,7 @@ pub enum ChatKind {
 }
 
 /// A place that a message came from or goes to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub kind: ChatKind,
     /// The channel's own id of the chat.
@@ -121,7 +136,7 @@ pub struct Address {
 }
 
 /// Who wrote a message, as the channel names them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Sender {
     /// The channel's own id; access rules compare it.
     pub id: String,
@@ -221,6 +236,9 @@ pub struct Inbound {
     /// The session that is told the answer, if this was said by another session of the bot and not by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
+    /// The run of a job that it begins, if no person wrote it but the bot's own schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobRun>>,
     /// How many sessions have passed on what a person wrote: 0 for the person's own message.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u32,
@@ -228,6 +246,9 @@ pub struct Inbound {
     pub attachments: Vec<Attachment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
+    /// The album that it is a piece of, as the channel names it: its pieces come one by one, and share a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub album: Option<String>,
     /// When the person wrote it, by the channel's clock.
     pub sent_at: Timestamp,
     /// When the door had it, by ours.
@@ -241,6 +262,47 @@ pub(crate) fn is_zero(hops: &u32) -> bool {
 
 /// What a sender's id begins with that is a session of the bot. No channel gives a person such an id.
 const SESSION_SENDER: &str = "session:";
+
+/// The same for a job.
+const JOB_SENDER: &str = "cron:";
+
+/// Whose words a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Author {
+    /// A person, on a channel or through the API.
+    #[default]
+    Person,
+    /// Another session of the bot.
+    Session,
+    /// One of the bot's jobs.
+    Job,
+}
+
+impl Author {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub fn is_person(&self) -> bool {
+        *self == Author::Person
+    }
+}
+
+impl Sender {
+    /// Whose words are from this sender.
+    pub fn author(&self) -> Author {
+        if self.id.starts_with(JOB_SENDER) {
+            Author::Job
+        } else if self.id.starts_with(SESSION_SENDER) {
+            Author::Session
+        } else {
+            Author::Person
+        }
+    }
+
+    /// The job whose words these are, if they are a job's.
+    pub fn job(&self) -> Option<JobId> {
+        self.id.strip_prefix(JOB_SENDER)?.parse().ok()
+    }
+}
 
 impl Inbound {
     /// What a session of a bot says in another one, `to`. Its answer goes to `reply`.
@@ -267,17 +329,52 @@ impl Inbound {
             text,
             control: None,
             parent,
+            job: None,
             hops,
             attachments: vec![],
             quote: None,
+            album: None,
             sent_at: now,
             received_at: now,
         }
     }
 
-    /// Whether another session of the bot said this, and not a person.
-    pub fn is_from_session(&self) -> bool {
-        self.sender.id.starts_with(SESSION_SENDER)
+    /// What a job of a bot says in the session `to`. Its answer goes to `reply`.
+    pub fn from_job(run: JobRun, name: &str, to: SessionKey, text: String, reply: ReplyTo, now: Timestamp) -> Inbound {
+        let ReplyTo { account, bot, link, channel, address, parent, hops } = reply;
+        let id = format!("{JOB_SENDER}{}", run.job);
+        Inbound {
+            account,
+            bot,
+            link,
+            channel,
+            message: MessageId::of_run(run.job, run.scheduled),
+            session: to,
+            address,
+            sender: Sender { id, name: Some(name.to_owned()), username: None },
+            is_owner: false,
+            text,
+            control: None,
+            parent,
+            job: Some(Box::new(run)),
+            hops,
+            attachments: vec![],
+            quote: None,
+            album: None,
+            sent_at: now,
+            received_at: now,
+        }
+    }
+
+    /// Whether this shows where its sender is: a person said it there. A decision about a tool's call shows nothing: it counts in
+    /// the session of the turn that waits, and the API says it in that turn's place.
+    pub fn shows_place(&self) -> bool {
+        self.is_from_person() && !matches!(self.control, Some(Control::Approve { .. }))
+    }
+
+    /// Whether a person said this, and neither another session of the bot nor one of its jobs.
+    pub fn is_from_person(&self) -> bool {
+        self.job.is_none() && self.sender.author().is_person()
     }
 }
 
@@ -301,6 +398,11 @@ impl OutboundId {
     /// The question whether calls of a turn may be run.
     pub fn question(turn: TurnId, code: &str) -> OutboundId {
         OutboundId(format!("{turn}.ask.{code}"))
+    }
+
+    /// The same question where its owner reads it, who did not write in the turn's chat.
+    pub fn question_elsewhere(turn: TurnId, code: &str) -> OutboundId {
+        OutboundId(format!("{turn}.ask-owner.{code}"))
     }
 
     /// A notice about a message that is not a turn's reply (a greeting, a pairing code, an apology).
@@ -343,7 +445,18 @@ pub struct Outbound {
     /// The channel's id of the message that showed the text while it was written: the text takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<String>,
+    /// The message that the same commit took in, whose mark is the record of this reply's delivery, too. `None`: the record is a
+    /// row of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Box<Mark>>,
     pub created_at: Timestamp,
+}
+
+/// What is kept of a message that a session has taken in, so that it is taken in once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub session: SessionKey,
+    pub message: MessageId,
 }
 
 /// A button below a message: who presses it sends the command.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control::word_of;
 
 /// What becomes of a message that arrives while a turn is under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueMode {
     /// It joins the turn at its next step.
@@ -23,7 +24,7 @@ pub enum QueueMode {
 }
 
 /// Which messages are left out when too many wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DropPolicy {
     /// The oldest; the model is told how they began.
@@ -36,7 +37,7 @@ pub enum DropPolicy {
 }
 
 /// How a bot, or one of its sessions, deals with many messages at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSettings {
     pub mode: QueueMode,
@@ -101,7 +102,7 @@ impl fmt::Display for QueueSettings {
 }
 
 /// What a `/queue` command wants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "to", rename_all = "lowercase")]
 pub enum QueueChange {
     /// Only to know the settings.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Days, Duration as Span, NaiveTime, TimeZone};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -9,7 +10,7 @@ use crate::entry::ResetReason;
 use crate::message::{Address, ChatKind};
 
 /// What makes a session begin anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ResetMode {
     /// Only `/new` and `/reset` do.
@@ -22,21 +23,21 @@ pub enum ResetMode {
 }
 
 /// When sessions begin anew. With `daily`, `idle_minutes` may be given too: whichever comes first counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetPolicy {
     #[serde(default)]
     pub mode: ResetMode,
     /// 0 to 23, by the bot's clock; 4 unless set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "atHour", default, skip_serializing_if = "Option::is_none")]
     pub at_hour: Option<u8>,
     /// 60 unless set, in the mode `idle`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "idleMinutes", default, skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<u32>,
 }
 
 /// Policies by the kind of chat: what is not set here follows `reset`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetByType {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,12 +49,12 @@ pub struct ResetByType {
 }
 
 /// A bot's settings of resets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetSettings {
     #[serde(default)]
     pub reset: ResetPolicy,
-    #[serde(default)]
+    #[serde(alias = "resetByType", default)]
     pub reset_by_type: ResetByType,
 }
 

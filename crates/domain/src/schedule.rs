@@ -17,9 +17,11 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use chrono_tz::Tz;
 use croner::Cron;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::when::{in_units, local_time};
 use crate::{JobId, Timestamp};
 
 /// The shortest interval of a schedule: jobs are looked at once a minute.
@@ -31,6 +33,10 @@ pub const WIDEST_SPREAD: Duration = Duration::from_secs(24 * 3600);
 /// How far jobs are spread that would all run at the top of the hour, unless they say otherwise (as OpenClaw does).
 pub const TOP_OF_HOUR_STAGGER: Duration = Duration::from_secs(5 * 60);
 
+/// How many times of a cron expression are compared, and from when on (2026-01-01).
+const LOOKED_AT: usize = 400;
+const FIXED_DAY: Timestamp = Timestamp::from_secs(1_767_225_600);
+
 /// The longest cron expression, in bytes.
 const MAX_EXPR: usize = 200;
 
@@ -38,16 +44,19 @@ const MAX_EXPR: usize = 200;
 const END_OF_TIME: u64 = 253_402_300_799_999;
 
 /// When a job runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum Schedule {
     /// Once.
     At {
+        /// The time, as ISO 8601 writes it.
         #[serde(with = "moment")]
+        #[schemars(with = "String")]
         at: Timestamp,
     },
     /// Each `every_ms` milliseconds, counted from `anchor_ms` (since the epoch).
     Every {
+        /// The interval, a minute at least.
         every_ms: u64,
         /// `None` only until the job is made, which is then its anchor.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +64,7 @@ pub enum Schedule {
     },
     /// By a cron expression of five fields, or of six with a fixed second in front.
     Cron {
+        /// Such as `0 9 * * 1-5`.
         expr: String,
         /// IANA name. `None` only until the job is made: then it is the bot's. Without either, UTC.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +139,15 @@ impl Schedule {
         }
     }
 
+    /// The schedule in words, its times by the clock of `zone`: `every 30m`, `once at 2026-11-22 14:30 UTC`.
+    pub fn in_words(&self, zone: &str) -> String {
+        match self {
+            Schedule::At { at } => format!("once at {}", local_time(*at, zone)),
+            Schedule::Every { every_ms, .. } => format!("every {}", in_units(Duration::from_millis(*every_ms))),
+            Schedule::Cron { expr, tz, .. } => format!("`{expr}` {}", tz.as_deref().unwrap_or(zone)),
+        }
+    }
+
     pub fn is_one_shot(&self) -> bool {
         matches!(self, Schedule::At { .. })
     }
@@ -163,6 +182,21 @@ impl Schedule {
                 let cron = Cron::from_str(expr).ok()?;
                 let before = cron.iter_before(local(until, tz.as_deref())?).nth(usize::try_from(count).ok()?)?;
                 from_local(&before)
+            }
+        }
+    }
+
+    /// The shortest time between two of its times; of a cron expression, among the next few hundred from a fixed day on.
+    /// `None`: it names one time, or none.
+    pub fn shortest_interval(&self) -> Option<Duration> {
+        match self {
+            Schedule::At { .. } => None,
+            Schedule::Every { every_ms, .. } => Some(Duration::from_millis(*every_ms)),
+            Schedule::Cron { .. } => {
+                let first = self.next_after(FIXED_DAY);
+                let times = std::iter::successors(first, |at| self.next_after(*at)).take(LOOKED_AT);
+                let times: Vec<Timestamp> = times.collect();
+                times.windows(2).map(|pair| pair[1].since(pair[0])).min()
             }
         }
     }

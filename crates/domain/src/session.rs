@@ -8,11 +8,15 @@
 //! | direct | `per-account-channel-peer` | `agent:main:telegram:<link>:direct:555` |
 //! | group | any | `agent:main:telegram:group:-100[:topic:7]` |
 //! | room | any | `agent:main:slack:channel:c1[:thread:9]` |
+//! | a program that speaks as with OpenAI, by its `user` | | `agent:main:openai-user:ann` |
+//! | the same without one, per conversation | | `agent:main:openai:01J…` |
 //! | work that a session gave away | | `agent:main:subagent:01J…` |
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
@@ -28,8 +32,11 @@ pub const MAX_SESSION_KEY: usize = 512;
 const SUBAGENT: &str = "subagent";
 const CRON: &str = "cron";
 
+/// How long the session of one run of a job is kept.
+pub const RUN_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How a bot's direct chats share sessions (OpenClaw's `session.dmScope`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionScope {
     /// All direct chats of the bot are one conversation.
@@ -44,7 +51,7 @@ pub enum SessionScope {
 }
 
 /// Names one session of a bot.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionKey(String);
 
@@ -70,6 +77,20 @@ impl SessionKey {
         SessionKey(format!("agent:{}:{SUBAGENT}:{id}", segment(agent)))
     }
 
+    /// The conversation of a program that speaks as with `OpenAI` and names its user. No two users share one.
+    pub fn openai_user(agent: &str, user: &str) -> SessionKey {
+        let mut name = segment(user);
+        if name != user {
+            name.push_str(&format!("-{}", short_hash(user)));
+        }
+        SessionKey(format!("agent:{}:openai-user:{name}", segment(agent)))
+    }
+
+    /// One conversation of a program that speaks as with `OpenAI`. `id` tells it from all others.
+    pub fn openai(agent: &str, id: &str) -> SessionKey {
+        SessionKey(format!("agent:{}:openai:{}", segment(agent), segment(id)))
+    }
+
     /// Whether it does work that another session gave away.
     pub fn is_subagent(&self) -> bool {
         self.kind() == Some(SUBAGENT)
@@ -80,9 +101,39 @@ impl SessionKey {
         !matches!(self.kind(), Some(SUBAGENT | CRON))
     }
 
+    /// How the keys of an agent's sessions begin that are not of people, in order.
+    pub fn beginnings_of_work(agent: &str) -> [String; 2] {
+        [CRON, SUBAGENT].map(|kind| format!("agent:{}:{kind}:", segment(agent)))
+    }
+
+    /// Whether it is the conversation of a program that speaks as with `OpenAI`: nobody reads there what it did not ask for.
+    pub fn is_of_program(&self) -> bool {
+        matches!(self.kind(), Some("openai" | "openai-user"))
+    }
+
+    /// How long the session is kept after it was last written to. `None`: until its bot is removed. A job that works in a
+    /// session of its own has a new one for each run, which nobody goes on with.
+    pub fn kept_for(&self) -> Option<Duration> {
+        let is_of_run = self.kind() == Some(CRON) && self.0.split(':').nth(4) == Some("run");
+        is_of_run.then_some(RUN_KEPT)
+    }
+
     /// What follows the agent's name.
     fn kind(&self) -> Option<&str> {
         self.0.split(':').nth(2)
+    }
+
+    /// A conversation of the web chat, by its name; names are told apart without case.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot stand in a key.
+    pub fn web_chat(agent: &str, conversation: &str) -> Result<SessionKey, ParseSessionKeyError> {
+        let conversation = conversation.to_lowercase();
+        if conversation == "main" {
+            return Ok(SessionKey::main(agent));
+        }
+        format!("agent:{}:{}:direct:{conversation}", segment(agent), Channel::WebChat).parse()
     }
 
     /// The session that an inbound message belongs to.
@@ -138,19 +189,38 @@ impl SessionKey {
     }
 }
 
-/// One segment of a key: lower case as OpenClaw writes them, nothing that could be taken for a
-/// separator, and short enough that a whole key stays within [`MAX_SESSION_KEY`].
+/// The longest segment that is written as it is, in bytes.
+const MAX_SEGMENT: usize = 96;
+
+/// One segment of a key: lower case as OpenClaw writes them, and short enough that a whole key stays within
+/// [`MAX_SESSION_KEY`]. What could be taken for a separator is written as `%3a`, and what is too long ends with its hash: ids
+/// that differ in more than case have different segments, or people would share a session.
 fn segment(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() || c.is_whitespace() || c == ':' || c == '#' { '-' } else { c })
-        .flat_map(char::to_lowercase)
-        .collect();
-    let mut end = clean.len().min(96);
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if c.is_control() || c.is_whitespace() || matches!(c, ':' | '#' | '%') {
+            let mut bytes = [0; 4];
+            clean.extend(c.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02x}")));
+        } else {
+            clean.push(c);
+        }
+    }
+    if clean.len() <= MAX_SEGMENT {
+        return clean;
+    }
+    let hash = short_hash(&clean);
+    let mut end = MAX_SEGMENT;
     while !clean.is_char_boundary(end) {
         end -= 1;
     }
-    clean[..end].to_owned()
+    format!("{}-{hash}", &clean[..end])
+}
+
+/// The first 64 bits of a text's SHA-256, in hexadecimal.
+fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    let bits = digest.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    format!("{bits:016x}")
 }
 
 impl FromStr for SessionKey {
@@ -220,10 +290,24 @@ mod tests {
     fn a_strange_peer_can_not_reach_another_session() {
         assert_eq!(
             key(SessionScope::PerPeer, ChatKind::Direct, "x", None, "a:direct:b #\n"),
-            "agent:main:direct:a-direct-b---"
+            "agent:main:direct:a%3adirect%3ab%20%23%0a"
         );
-        let long = "é".repeat(4000);
-        assert!(key(SessionScope::PerPeer, ChatKind::Direct, "x", None, &long).len() <= MAX_SESSION_KEY);
+        let long = |end: &str| key(SessionScope::PerPeer, ChatKind::Direct, "x", None, &("é".repeat(4000) + end));
+        assert!(long("").len() <= MAX_SESSION_KEY && long("").parse::<SessionKey>().is_ok());
+        assert_ne!(long("1"), long("2"));
+        let of = |sender: &str| key(SessionScope::PerPeer, ChatKind::Direct, "x", None, sender);
+        assert_ne!(of("@x:a-b.org"), of("@x-a:b.org"));
+        assert_ne!(of("a%3ab"), of("a:b"));
+    }
+
+    #[test]
+    fn users_of_a_program_share_no_session() {
+        assert_eq!(SessionKey::openai_user("main", "ann").as_str(), "agent:main:openai-user:ann");
+        let keys = ["ann", "Ann", "a:b", "a-b", "a b"].map(|user| SessionKey::openai_user("main", user));
+        for (index, key) in keys.iter().enumerate() {
+            assert_eq!(key.as_str().parse().as_ref(), Ok(key));
+            assert!(!keys[..index].contains(key), "{key}");
+        }
     }
 
     #[test]
@@ -234,8 +318,18 @@ mod tests {
         assert_ne!(key, SessionKey::subagent("main", turn, "2.call"));
         assert!(key.as_str().starts_with("agent:main:subagent:0000000005"), "{key}");
         assert!(key.is_subagent() && !key.is_of_people());
+        assert!(SessionKey::openai("main", "1").is_of_program() && !SessionKey::main("openai").is_of_program());
         let main = SessionKey::main("subagent");
         assert!(!main.is_subagent() && main.is_of_people());
+    }
+
+    #[test]
+    fn only_sessions_of_runs_are_forgotten() {
+        let kept = |key: &str| key.parse::<SessionKey>().unwrap().kept_for();
+        assert_eq!(kept("agent:main:cron:job_1:run:1795435200000"), Some(RUN_KEPT));
+        for key in ["agent:main:main", "agent:main:cron:daily", "agent:main:telegram:group:run:run"] {
+            assert_eq!(kept(key), None, "{key}");
+        }
     }
 
     #[test]

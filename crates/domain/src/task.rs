@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, BotId, Inbound, Outbound, SessionKey, TurnId};
+use crate::job::Firing;
+use crate::{AccountId, BotId, Inbound, JobId, Outbound, SessionKey, Timestamp, TurnId};
 
 /// The version that this build writes, and the only one that it reads: a task of another version goes to
 /// the dead-letter queue, and stays there until a build that knows it takes it.
@@ -18,6 +19,26 @@ pub enum Task {
     Continue(Continue),
     /// `outbound.fifo`: a reply or notice is to be sent.
     Deliver(Box<Outbound>),
+    /// `jobs`: a run of a job begins.
+    Job(Fire),
+    /// `jobs`: more jobs of one shard are due than one tick has taken.
+    JobsDue(JobsDue),
+}
+
+/// Which run of a job begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fire {
+    pub account: AccountId,
+    pub bot: BotId,
+    pub job: JobId,
+    pub run: Firing,
+}
+
+/// Which jobs are to be claimed: those of a shard that are due up to a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsDue {
+    pub shard: u32,
+    pub until: Timestamp,
 }
 
 /// Which turn goes on.
@@ -70,28 +91,32 @@ impl Task {
         Ok(serde_json::from_str::<Versioned<Task>>(body)?.task)
     }
 
-    /// Which account the task belongs to.
-    pub fn account(&self) -> AccountId {
-        match self {
+    /// Which account the task belongs to. `None`: to all.
+    pub fn account(&self) -> Option<AccountId> {
+        Some(match self {
             Task::Message(inbound) => inbound.account,
             Task::Continue(turn) => turn.account,
             Task::Deliver(outbound) => outbound.account,
-        }
+            Task::Job(fire) => fire.account,
+            Task::JobsDue(_) => return None,
+        })
     }
 
-    pub fn bot(&self) -> BotId {
-        match self {
+    /// Which bot it belongs to. `None`: to all.
+    pub fn bot(&self) -> Option<BotId> {
+        Some(match self {
             Task::Message(inbound) => inbound.bot,
             Task::Continue(turn) => turn.bot,
             Task::Deliver(outbound) => outbound.bot,
-        }
+            Task::Job(fire) => fire.bot,
+            Task::JobsDue(_) => return None,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
 
     #[test]
     fn a_body_holds_no_character_that_sqs_refuses() {

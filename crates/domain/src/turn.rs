@@ -27,15 +27,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::{Reserved, Settlement};
 use crate::control::Topic;
-use crate::entry::{Answer, EntryBody, StoppedBy, ToolCall, ToolResult};
+use crate::entry::{Answer, EntryBody, StoppedBy, ToolCall, ToolResult, UserMessage};
+use crate::job::JobRun;
 use crate::message::{Address, OutboundId, is_zero};
 use crate::{
-    AccountId, Bot, BotId, Channel, Control, Entry, Inbound, LinkId, MessageId, Outbound, QueueSettings, SessionKey,
-    Thinking, Timestamp, TurnId, Usage,
+    AccountId, Bot, BotId, Channel, Control, Entry, Inbound, Job, LinkId, MessageId, Outbound, QueueSettings,
+    SessionKey, Thinking, Timestamp, TurnId, Usage,
 };
 
-pub use approval::APPROVAL_TIME;
-pub use decide::{decide, grouped, pending_calls, taken_by, turn_usage};
+pub use approval::{APPROVAL_TIME, approval_buttons};
+pub use decide::{decide, first_message, grouped, pending_calls, taken_by, turn_usage};
 
 /// How many model calls one turn may make. The last one is made without tools, so that it answers.
 pub const MAX_STEPS: u32 = 24;
@@ -46,6 +47,9 @@ pub const MAX_CALLS: usize = 16;
 /// The longest answer and the longest arguments of a call that are kept, in bytes.
 pub const MAX_ANSWER: usize = 100_000;
 pub const MAX_ARGUMENTS: usize = 50_000;
+
+/// On how many channels it is known where an owner wrote.
+pub const OWNER_PLACES: usize = 3;
 
 /// What a model writes when it has nothing to say to the person.
 pub const NO_REPLY: &str = "NO_REPLY";
@@ -60,6 +64,9 @@ pub struct Head {
     pub next_seq: u64,
     /// Entries below this sequence number are in S3.
     pub sealed: u64,
+    /// How many workers are known to have begun here without appending anything: those whose task was given out before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempts: u32,
     /// The turn that is under way, if it has committed anything yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn: Option<ActiveTurn>,
@@ -72,11 +79,20 @@ pub struct Head {
     /// What the session has chosen for itself.
     #[serde(skip_serializing_if = "SessionSettings::is_default")]
     pub settings: SessionSettings,
+    /// Where a person last wrote in it: sessions are shared, direct chats of one bot by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<ReplyTo>,
+    /// Where the bot's owner wrote in it, the latest first: one place on each of at most [`OWNER_PLACES`] channels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owner_places: Vec<ReplyTo>,
     /// All tokens of the session so far.
     pub usage: Usage,
     /// What its models cost so far, in micro-dollars, as far as their prices are known.
     pub cost: u64,
     pub updated_at: Timestamp,
+    /// When the newest message of a person was taken in. `None`: in none yet, or before there was this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard_at: Option<Timestamp>,
 }
 
 /// What a session has chosen for itself, by commands; `None` is what the bot has.
@@ -155,6 +171,9 @@ pub struct ActiveTurn {
     /// Whether the budgets' counters have counted it.
     #[serde(default)]
     pub is_counted: bool,
+    /// The run of a job that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobRun>>,
     /// Whether its newest message is the owner's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_owners: bool,
@@ -178,6 +197,11 @@ pub struct Waiting {
 }
 
 impl ActiveTurn {
+    /// Whether who speaks in it may see and change a job: the owner may all, others those of the place that they are in.
+    pub fn may_touch(&self, job: &Job) -> bool {
+        self.is_owners || job.is_of(&self.reply)
+    }
+
     fn begin(view: &View<'_>, inbound: &Inbound) -> ActiveTurn {
         ActiveTurn {
             id: view.next_turn,
@@ -189,6 +213,7 @@ impl ActiveTurn {
             reserved: None,
             spent: 0,
             is_counted: false,
+            job: inbound.job.clone(),
             is_owners: inbound.is_owner,
             waiting: None,
             approved: vec![],
@@ -239,6 +264,14 @@ impl ReplyTo {
         }
     }
 
+    /// The place as somewhere to write to: no message in particular is answered there.
+    #[must_use]
+    pub fn open(mut self) -> ReplyTo {
+        self.address.reply_to = None;
+        self.hops = 0;
+        self
+    }
+
     /// Whether a message was written in this place.
     fn is_where(&self, inbound: &Inbound) -> bool {
         self.link == inbound.link
@@ -259,6 +292,7 @@ impl ReplyTo {
             media: vec![],
             buttons: vec![],
             draft: None,
+            mark: None,
             parent: self.parent.clone(),
             created_at: now,
         })
@@ -381,6 +415,25 @@ impl View<'_> {
 }
 
 impl Head {
+    /// Notes where a person wrote, if a message shows that.
+    pub fn note_place(&mut self, inbound: &Inbound) {
+        if !inbound.shows_place() {
+            return;
+        }
+        let place = ReplyTo::of(inbound).open();
+        if inbound.is_owner {
+            self.owner_places.retain(|before| before.channel != place.channel);
+            self.owner_places.insert(0, place.clone());
+            self.owner_places.truncate(OWNER_PLACES);
+        }
+        self.place = Some(place);
+    }
+
+    /// Where what concerns the owner goes, the first choice first: where the owner wrote, or else where anybody did.
+    pub fn places(&self) -> impl Iterator<Item = &ReplyTo> {
+        self.owner_places.iter().chain(&self.place)
+    }
+
     /// The head after a commit of `entries`, which follow this head's log.
     #[must_use]
     pub fn after(&self, entries: &[Entry], commit: &Commit, now: Timestamp) -> Head {
@@ -388,12 +441,19 @@ impl Head {
         head.next_seq += entries.len() as u64;
         // A place in the log is taken once. What takes none is told apart by the epoch.
         head.epoch += u64::from(entries.is_empty());
+        if !entries.is_empty() {
+            head.attempts = 0;
+        }
         head.turn.clone_from(&commit.turn);
         head.queue = commit.queue.unwrap_or(head.queue);
         if let Some(settings) = &commit.settings {
             head.settings.clone_from(settings);
         }
         head.updated_at = now;
+        let is_from_person = |user: &UserMessage| user.sender.author().is_person();
+        if entries.iter().flat_map(|entry| entry.body.messages()).any(is_from_person) {
+            head.heard_at = Some(now);
+        }
         for entry in entries {
             let fulfilled = |stop: &mut Stop| entry.body.messages().iter().any(|user| user.message == stop.message);
             head.stop.take_if(fulfilled);

@@ -7,7 +7,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::Queue;
 
-/// One queue. All are FIFO and deduplicate by the id that the sender gives.
+/// One queue. One whose name ends with `.fifo` is FIFO and deduplicates by the id that the sender gives; another one gives
+/// messages out in any order, at least once, each after a delay of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueDefinition {
     /// The name behind the stack's prefix.
@@ -27,7 +28,7 @@ pub struct QueueDefinition {
 const DAY: u32 = 24 * 3600;
 
 /// Dead-letter queues stand before the queues that they serve.
-pub const QUEUES: [QueueDefinition; 4] = [
+pub const QUEUES: [QueueDefinition; 5] = [
     QueueDefinition {
         name: "turns-dlq.fifo",
         resource: "TurnsDeadLetterQueue",
@@ -49,8 +50,9 @@ pub const QUEUES: [QueueDefinition; 4] = [
         resource: "TurnsQueue",
         function_secs: 180,
         visibility_secs: 200,
-        retention_secs: 4 * DAY,
-        redrive: Some(("turns-dlq.fifo", 5)),
+        retention_secs: 14 * DAY,
+        // The turn function counts failures itself: receives say nothing about a task that waited behind a long turn.
+        redrive: Some(("turns-dlq.fifo", 1000)),
     },
     QueueDefinition {
         name: "outbound.fifo",
@@ -60,25 +62,42 @@ pub const QUEUES: [QueueDefinition; 4] = [
         retention_secs: 4 * DAY,
         redrive: Some(("outbound-dlq.fifo", 8)),
     },
+    // What is not done within the hour was sent again meanwhile.
+    QueueDefinition {
+        name: "jobs",
+        resource: "JobsQueue",
+        function_secs: 50,
+        visibility_secs: 60,
+        retention_secs: 3600,
+        redrive: None,
+    },
 ];
 
 impl Queue {
     /// For how long a batch of this queue may be worked on: less than its tasks stay hidden, so that no
     /// task is given to two workers.
     pub fn time_for_a_batch(self) -> Duration {
-        let name = format!("{}.fifo", self.as_str());
-        let definition = QUEUES.iter().find(|definition| definition.name == name);
+        let name = self.as_str();
+        let definition = QUEUES.iter().find(|definition| definition.name.trim_end_matches(".fifo") == name);
         Duration::from_secs(definition.map_or(0, |definition| definition.function_secs).into())
     }
 }
 
 impl QueueDefinition {
+    /// Whether it keeps the order of its groups.
+    pub fn is_fifo(&self) -> bool {
+        self.name.ends_with(".fifo")
+    }
+
     pub(crate) fn attributes(&self) -> HashMap<QueueAttributeName, String> {
-        HashMap::from([
-            (QueueAttributeName::FifoQueue, "true".to_owned()),
-            (QueueAttributeName::ContentBasedDeduplication, "false".to_owned()),
+        let mut attributes = HashMap::from([
             (QueueAttributeName::VisibilityTimeout, self.visibility_secs.to_string()),
             (QueueAttributeName::MessageRetentionPeriod, self.retention_secs.to_string()),
-        ])
+        ]);
+        if self.is_fifo() {
+            attributes.insert(QueueAttributeName::FifoQueue, "true".to_owned());
+            attributes.insert(QueueAttributeName::ContentBasedDeduplication, "false".to_owned());
+        }
+        attributes
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 pub mod definition;
+mod sends;
 
 pub use batch::{Record, RecordError, Retry, Wait, groups};
 
@@ -15,6 +16,8 @@ use aws_sdk_sqs::types::{
 };
 use domain::Task;
 
+use crate::sends::{SendsTogether, Sent};
+
 /// Which queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Queue {
@@ -22,24 +25,29 @@ pub enum Queue {
     Turns,
     /// Replies and notices, in the order of their chat.
     Outbound,
+    /// Runs of jobs that begin, in no order. What is lost of it is sent again while its job waits for its end, so it has
+    /// no dead letters.
+    Jobs,
     TurnsDeadLetters,
     OutboundDeadLetters,
 }
 
 impl Queue {
-    /// Where tasks of this queue go that failed for good.
-    pub fn dead_letters(self) -> Queue {
+    /// Where tasks of this queue go that failed for good, if they go anywhere.
+    pub fn dead_letters(self) -> Option<Queue> {
         match self {
-            Queue::Turns | Queue::TurnsDeadLetters => Queue::TurnsDeadLetters,
-            Queue::Outbound | Queue::OutboundDeadLetters => Queue::OutboundDeadLetters,
+            Queue::Turns | Queue::TurnsDeadLetters => Some(Queue::TurnsDeadLetters),
+            Queue::Outbound | Queue::OutboundDeadLetters => Some(Queue::OutboundDeadLetters),
+            Queue::Jobs => None,
         }
     }
 
-    /// The queue's name in dead letters: `turns` or `outbound`.
+    /// The queue's name in dead letters and logs: `turns`, `outbound` or `jobs`.
     pub fn as_str(self) -> &'static str {
         match self {
             Queue::Turns | Queue::TurnsDeadLetters => "turns",
             Queue::Outbound | Queue::OutboundDeadLetters => "outbound",
+            Queue::Jobs => "jobs",
         }
     }
 }
@@ -68,6 +76,7 @@ fn failed(what: &'static str, error: &(dyn Error + 'static)) -> QueueError {
 pub struct QueueUrls {
     pub turns: String,
     pub outbound: String,
+    pub jobs: String,
     pub turns_dlq: String,
     pub outbound_dlq: String,
 }
@@ -77,6 +86,8 @@ pub struct QueueUrls {
 pub struct Queues {
     sqs: aws_sdk_sqs::Client,
     urls: QueueUrls,
+    /// Where tasks are sent together that are sent at the same time.
+    sends: Option<SendsTogether>,
 }
 
 /// A message that was received, outside Lambda's own polling.
@@ -100,13 +111,22 @@ const MAX_HIDDEN_SECS: i32 = 42_000;
 
 impl Queues {
     pub fn new(sqs: aws_sdk_sqs::Client, urls: QueueUrls) -> Queues {
-        Queues { sqs, urls }
+        Queues { sqs, urls, sends: None }
+    }
+
+    /// The same queues, for a process in which very many send at the same time: tasks are sent by the ten, over a few
+    /// connections. Must be used within a Tokio runtime.
+    #[must_use]
+    pub fn with_sends_together(mut self) -> Queues {
+        self.sends = Some(SendsTogether::start(&self));
+        self
     }
 
     pub fn url(&self, queue: Queue) -> &str {
         match queue {
             Queue::Turns => &self.urls.turns,
             Queue::Outbound => &self.urls.outbound,
+            Queue::Jobs => &self.urls.jobs,
             Queue::TurnsDeadLetters => &self.urls.turns_dlq,
             Queue::OutboundDeadLetters => &self.urls.outbound_dlq,
         }
@@ -128,9 +148,20 @@ impl Queues {
         if let Some(attempt) = attempt {
             deduplication = sqs_id(&format!("{attempt}.{deduplication}"));
         }
-        let request = self.sqs.send_message().queue_url(self.url(queue_of(task)));
-        let request = request.message_group_id(group(task)).message_deduplication_id(deduplication);
-        request.message_body(task.to_body()).send().await.map_err(|e| failed("queue a task", &e))?;
+        let sent = Sent { queue: queue_of(task), group: group(task), deduplication, body: task.to_body() };
+        match &self.sends {
+            Some(sends) => sends.send(sent).await,
+            None => self.send_one(sent).await,
+        }
+    }
+
+    async fn send_one(&self, sent: Sent) -> Result<(), QueueError> {
+        let request = self.sqs.send_message().queue_url(self.url(sent.queue));
+        let request = match sent.queue {
+            Queue::Jobs => request,
+            _ => request.message_group_id(sent.group).message_deduplication_id(sent.deduplication),
+        };
+        request.message_body(sent.body).send().await.map_err(|e| failed("queue a task", &e))?;
         Ok(())
     }
 
@@ -157,6 +188,27 @@ impl Queues {
         Ok(())
     }
 
+    /// Queues tasks of `jobs`, each with the time after which it is to be received: in whole seconds, rounded up, 15
+    /// minutes at most. Returns which of them SQS did not take: they may be tried again.
+    pub async fn send_later(&self, tasks: &[(Task, Duration)]) -> Result<Vec<Task>, QueueError> {
+        let mut refused = vec![];
+        for chunk in tasks.chunks(10) {
+            let mut entries = Vec::with_capacity(chunk.len());
+            for (index, (task, delay)) in chunk.iter().enumerate() {
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .delay_seconds(delay_secs(*delay))
+                    .message_body(task.to_body());
+                entries.push(entry.build().map_err(|e| failed("describe a task", &e))?);
+            }
+            let request = self.sqs.send_message_batch().queue_url(self.url(Queue::Jobs)).set_entries(Some(entries));
+            let output = request.send().await.map_err(|e| failed("queue tasks", &e))?;
+            let places = output.failed().iter().filter_map(|entry| entry.id().parse::<usize>().ok());
+            refused.extend(places.filter_map(|place| Some(chunk.get(place)?.0.clone())));
+        }
+        Ok(refused)
+    }
+
     /// Puts a task into the dead-letter queue of its queue, with the reason. Doing so again with the same
     /// `id` within five minutes changes nothing.
     pub async fn bury(&self, task: &Task, id: &str, reason: &str) -> Result<(), QueueError> {
@@ -169,12 +221,13 @@ impl Queues {
     }
 
     async fn bury_body(&self, queue: Queue, body: &str, group: &str, id: &str, reason: &str) -> Result<(), QueueError> {
+        let Some(dead_letters) = queue.dead_letters() else { return Ok(()) };
         // SQS refuses control characters here, and a provider's text may hold any.
         let reason: String =
             reason.chars().filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')).collect();
         let value = MessageAttributeValue::builder().data_type("String").string_value(truncate(&reason, 2000));
         let value = value.build().map_err(|e| failed("describe a dead letter", &e))?;
-        let request = self.sqs.send_message().queue_url(self.url(queue.dead_letters()));
+        let request = self.sqs.send_message().queue_url(self.url(dead_letters));
         let request = request.message_group_id(sqs_id(group)).message_deduplication_id(sqs_id(id));
         let request = request.message_attributes(REASON, value).message_body(body);
         request.send().await.map_err(|e| failed("queue a dead letter", &e))?;
@@ -194,6 +247,15 @@ impl Queues {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let output = request.send().await.map_err(|e| failed("receive tasks", &e))?;
         Ok(output.messages.unwrap_or_default().into_iter().map(received).collect())
+    }
+
+    /// How many messages of a queue wait for the end of their delay. AWS says so approximately.
+    pub async fn len_delayed(&self, queue: Queue) -> Result<usize, QueueError> {
+        let name = QueueAttributeName::ApproximateNumberOfMessagesDelayed;
+        let request = self.sqs.get_queue_attributes().queue_url(self.url(queue)).attribute_names(name.clone());
+        let output = request.send().await.map_err(|e| failed("look at a queue", &e))?;
+        let count = output.attributes().and_then(|attributes| attributes.get(&name)?.parse().ok());
+        Ok(count.unwrap_or_default())
     }
 
     pub async fn delete(&self, queue: Queue, receipt: &str) -> Result<(), QueueError> {
@@ -239,6 +301,7 @@ impl Queues {
         let urls = QueueUrls {
             turns: url("turns.fifo"),
             outbound: url("outbound.fifo"),
+            jobs: url("jobs"),
             turns_dlq: url("turns-dlq.fifo"),
             outbound_dlq: url("outbound-dlq.fifo"),
         };
@@ -266,6 +329,7 @@ pub fn queue_of(task: &Task) -> Queue {
     match task {
         Task::Message(_) | Task::Continue(_) => Queue::Turns,
         Task::Deliver(_) => Queue::Outbound,
+        Task::Job(_) | Task::JobsDue(_) => Queue::Jobs,
     }
 }
 
@@ -275,6 +339,9 @@ fn group(task: &Task) -> String {
         Task::Message(inbound) => sqs_id(&format!("{}/{}", inbound.bot, inbound.session)),
         Task::Continue(turn) => sqs_id(&format!("{}/{}", turn.bot, turn.session)),
         Task::Deliver(outbound) => sqs_id(&outbound.group()),
+        // Their queue has no groups.
+        Task::Job(fire) => fire.job.to_string(),
+        Task::JobsDue(due) => due.shard.to_string(),
     }
 }
 
@@ -285,6 +352,8 @@ fn deduplication_id(task: &Task) -> String {
         // A turn may go on several times: each time from a later commit.
         Task::Continue(turn) => sqs_id(&format!("{}.{}.{}", turn.turn, turn.next_seq, turn.epoch)),
         Task::Deliver(outbound) => sqs_id(outbound.id.as_str()),
+        Task::Job(fire) => format!("{}.{}", fire.job, fire.run.scheduled),
+        Task::JobsDue(due) => format!("{}.{}", due.shard, due.until),
     }
 }
 
@@ -296,6 +365,15 @@ fn sqs_id(text: &str) -> String {
     }
     use sha2::Digest;
     hex::encode(sha2::Sha256::digest(text))
+}
+
+/// The longest delay that SQS takes, in seconds.
+const MAX_DELAY_SECS: i32 = 900;
+
+/// Whole seconds, so that nothing comes before its time.
+fn delay_secs(delay: Duration) -> i32 {
+    let secs = delay.as_millis().div_ceil(1000);
+    i32::try_from(secs).unwrap_or(MAX_DELAY_SECS).min(MAX_DELAY_SECS)
 }
 
 fn truncate(text: &str, max: usize) -> &str {

@@ -3,6 +3,7 @@
 mod clients;
 mod clock;
 mod door;
+mod jobs;
 mod settings;
 mod telemetry;
 
@@ -10,7 +11,8 @@ pub use aws_config::SdkConfig;
 pub use clients::{AwsClients, LocalEndpoints, http_client, install_crypto};
 pub use clock::{Clock, Entropy};
 pub use door::DoorError;
-pub use settings::{Settings, SettingsError, TELEGRAM_API_BASE};
+pub use jobs::{HORIZON, JobError, fire, fires};
+pub use settings::{DISCORD_API_BASE, OpenIdSettings, Settings, SettingsError, TELEGRAM_API_BASE};
 pub use telemetry::{LogFormat, init_telemetry};
 
 use queues::Queues;

@@ -4,6 +4,7 @@ use domain::{Account, AccountId, KeyId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::bots::{Precondition, put_action, version_of};
 use crate::error::StoreError;
 use crate::item::{record, row};
 use crate::{AccountStore, Store, keys};
@@ -16,6 +17,9 @@ pub struct ApiKey {
     pub name: String,
     /// SHA-256 of the secret, in hex.
     pub sha256: String,
+    /// As [`KeyOwner::scopes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     pub created_at: Timestamp,
 }
 
@@ -24,6 +28,9 @@ pub struct ApiKey {
 pub struct KeyOwner {
     pub account: AccountId,
     pub key: KeyId,
+    /// What the key may be used for. `None`, as of keys that were made before there were scopes: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
 }
 
 /// The hash under which a key's secret is stored. A secret has 256 random bits, so a fast hash does.
@@ -36,6 +43,16 @@ impl Store {
     pub async fn api_key_find(&self, secret: &str) -> Result<Option<KeyOwner>, StoreError> {
         self.record_get(keys::api_key_by_hash(&hash(secret))).await
     }
+
+    /// The account of who deployed this. The first time it is `new`, whose record is yet to be written.
+    pub async fn first_account(&self, new: AccountId) -> Result<AccountId, StoreError> {
+        let put = self.put_new(row(keys::first_account(), &new)?)?;
+        if self.transact(vec![put_action(put)]).await?.is_ok() {
+            return Ok(new);
+        }
+        let known: Option<AccountId> = self.record_get(keys::first_account()).await?;
+        known.ok_or(StoreError::Conflict("the deployment's account changed meanwhile"))
+    }
 }
 
 impl AccountStore<'_> {
@@ -43,8 +60,26 @@ impl AccountStore<'_> {
         self.store.record_get(keys::account(self.id)).await
     }
 
+    /// The account's record with its version; 0 of records that are older than versions.
+    pub async fn account_read(&self) -> Result<Option<(Account, u64)>, StoreError> {
+        let item = self.store.item_get(keys::account(self.id)).await?;
+        item.map(|item| Ok((record(&item)?, version_of(&item)))).transpose()
+    }
+
+    /// Writes the record of a new account. Fails with [`StoreError::Conflict`] if there is one.
     pub async fn account_put(&self, account: &Account) -> Result<(), StoreError> {
-        self.store.item_put(row(keys::account(self.id), account)?).await
+        self.account_write(account, 1, Precondition::DoesNotExist).await
+    }
+
+    /// Writes the record as the next version after `seen`. Fails with [`StoreError::Conflict`] if it has another by now.
+    pub async fn account_update(&self, seen: u64, account: &Account) -> Result<(), StoreError> {
+        self.account_write(account, seen + 1, Precondition::MatchesVersion(seen)).await
+    }
+
+    async fn account_write(&self, account: &Account, version: u64, when: Precondition) -> Result<(), StoreError> {
+        let put = self.store.put_if(row(keys::account(self.id), account)?, version, when)?;
+        let written = self.store.transact(vec![put_action(put)]).await?;
+        written.map_err(|_| StoreError::Conflict("the account was changed by somebody else meanwhile"))
     }
 
     /// Stores a new key. The secret itself is kept nowhere.
@@ -52,12 +87,13 @@ impl AccountStore<'_> {
         &self,
         id: KeyId,
         name: &str,
+        scopes: Option<Vec<String>>,
         secret: &str,
         now: Timestamp,
     ) -> Result<ApiKey, StoreError> {
         let sha256 = hash(secret);
-        let key = ApiKey { id, name: name.to_owned(), sha256: sha256.clone(), created_at: now };
-        let owner = KeyOwner { account: self.id, key: id };
+        let key = ApiKey { id, name: name.to_owned(), sha256: sha256.clone(), scopes: scopes.clone(), created_at: now };
+        let owner = KeyOwner { account: self.id, key: id, scopes };
         // The listed row first: a crash in between leaves a key that shows and does not work, not the reverse.
         self.store.item_put(row(keys::api_key(self.id, id), &key)?).await?;
         self.store.item_put(row(keys::api_key_by_hash(&sha256), &owner)?).await?;
@@ -67,5 +103,19 @@ impl AccountStore<'_> {
     pub async fn api_key_list(&self) -> Result<Vec<ApiKey>, StoreError> {
         let items = self.store.items_by_prefix(&self.id.to_string(), keys::API_KEY_PREFIX).await?;
         items.iter().map(record).collect()
+    }
+
+    pub async fn api_key_get(&self, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.store.record_get(keys::api_key(self.id, id)).await
+    }
+
+    /// Deletes a key: its secret lets nobody in any more. Returns whether there was one.
+    pub async fn api_key_delete(&self, id: KeyId) -> Result<bool, StoreError> {
+        let key = || keys::api_key(self.id, id);
+        let Some(ApiKey { sha256, .. }) = self.store.record_get(key()).await? else { return Ok(false) };
+        // The listed row last: a crash in between leaves a key that shows and does not work, not the reverse.
+        self.store.item_delete(keys::api_key_by_hash(&sha256)).await?;
+        self.store.item_delete(key()).await?;
+        Ok(true)
     }
 }

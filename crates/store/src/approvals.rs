@@ -46,6 +46,11 @@ impl AccountStore<'_> {
         Ok(approvals)
     }
 
+    /// The question of a bot that has this code; `None` if nothing waits under it.
+    pub async fn approval_get(&self, bot: BotId, code: &str) -> Result<Option<Approval>, StoreError> {
+        self.store.record_get(keys::approval(self.id, bot, code)).await
+    }
+
     /// Deletes the questions of a bot.
     pub(crate) async fn approvals_delete(&self, bot: BotId) -> Result<(), StoreError> {
         self.store.partition_delete(&self.id.to_string(), &keys::approval_prefix(bot)).await

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use domain::{AccountId, DeadLetterId, Task, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bots::{Precondition, put_action};
 use crate::error::StoreError;
 use crate::item::{expires, is_expired, record, row};
-use crate::{AccountStore, Store, keys};
+use crate::pages::Order;
+use crate::{AccountStore, Page, PageRange, Store, keys};
 
 /// How long a dead letter is kept.
 pub const DEAD_LETTER_TTL: Duration = Duration::from_secs(90 * 24 * 3600);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeadLetterStatus {
     #[default]
@@ -42,7 +44,8 @@ pub struct DeadLetter {
 impl Store {
     /// Records a dead letter under the account of its task. Recording it again changes nothing.
     pub async fn dead_letter_record(&self, letter: &DeadLetter) -> Result<(), StoreError> {
-        let account: AccountId = letter.task.account();
+        let no_owner = || StoreError::Corrupt("a task of no account has no dead letters".to_owned());
+        let account: AccountId = letter.task.account().ok_or_else(no_owner)?;
         let item = row(keys::dead_letter(account, letter.id), letter)?;
         let item = expires(item, letter.failed_at + DEAD_LETTER_TTL);
         let put = self.put_if(item, letter.version, Precondition::DoesNotExist)?;
@@ -53,12 +56,11 @@ impl Store {
 }
 
 impl AccountStore<'_> {
-    /// The account's dead letters, newest first.
-    pub async fn dead_letter_list(&self, now: Timestamp) -> Result<Vec<DeadLetter>, StoreError> {
-        let mut items = self.store.items_by_prefix(&self.id.to_string(), keys::DEAD_LETTER_PREFIX).await?;
-        items.retain(|item| !is_expired(item, now));
-        items.reverse();
-        items.iter().map(record).collect()
+    /// The account's dead letters, newest first. Costs one query.
+    pub async fn dead_letter_page(&self, range: &PageRange, now: Timestamp) -> Result<Page<DeadLetter>, StoreError> {
+        let mut page = self.page(keys::DEAD_LETTER_PREFIX, Order::Backward, range).await?;
+        page.items.retain(|item| !is_expired(item, now));
+        page.try_map(|item| record(&item))
     }
 
     pub async fn dead_letter_get(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {

@@ -16,6 +16,9 @@ pub const DRAFT_TTL: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub turn: TurnId,
+    /// When the newest message that it answers was received: tells whose answer it is before the log does.
+    #[serde(default)]
+    pub asked_at: Timestamp,
     pub link: LinkId,
     /// The channel's id of the chat that it is shown in.
     pub chat: String,

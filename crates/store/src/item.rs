@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ pub(crate) fn number(value: u64) -> AttributeValue {
 }
 
 impl Key {
-    fn of(item: &Item) -> Result<Key, StoreError> {
+    pub(crate) fn of(item: &Item) -> Result<Key, StoreError> {
         Ok(Key { pk: string(item, "pk")?.to_owned(), sk: string(item, "sk")?.to_owned() })
     }
 
@@ -76,6 +76,9 @@ pub(crate) fn is_expired(item: &Item, now: Timestamp) -> bool {
 impl Store {
     /// Reads one row, strongly consistent.
     pub(crate) async fn item_get(&self, key: Key) -> Result<Option<Item>, StoreError> {
+        if let Some(reads) = &self.reads {
+            return reads.get(key).await;
+        }
         let request =
             self.dynamo.get_item().table_name(&self.table).set_key(Some(key.into_item())).consistent_read(true);
         let output = request.send().await.map_err(|e| unavailable("read a row", &e))?;
@@ -83,18 +86,22 @@ impl Store {
     }
 
     /// Reads rows together, strongly consistent; what does not exist is left out.
-    pub(crate) async fn items_get<const N: usize>(&self, keys: [Key; N]) -> Result<HashMap<Key, Item>, StoreError> {
-        let rows = keys.into_iter().map(Key::into_item).collect();
-        let wanted = KeysAndAttributes::builder().set_keys(Some(rows)).consistent_read(true).build();
-        let wanted = wanted.map_err(|e| unavailable("describe a read", &e))?;
-        let request = self.dynamo.batch_get_item().request_items(&self.table, wanted);
-        let output = request.send().await.map_err(|e| unavailable("read rows", &e))?;
-        if output.unprocessed_keys.is_some_and(|left| !left.is_empty()) {
+    ///
+    /// DynamoDB takes up to 100 of them.
+    pub(crate) async fn items_get(
+        &self,
+        keys: impl IntoIterator<Item = Key>,
+    ) -> Result<HashMap<Key, Item>, StoreError> {
+        let keys: Vec<_> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (found, left_out) = self.items_of(keys).await?;
+        if !left_out.is_empty() {
             let detail = "DynamoDB is busy and left some out".to_owned();
             return Err(StoreError::Unavailable { what: "read rows", detail });
         }
-        let items = output.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
-        items.into_iter().map(|item| Ok((Key::of(&item)?, item))).collect()
+        Ok(found)
     }
 
     pub(crate) async fn record_get<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {
@@ -113,19 +120,24 @@ impl Store {
         Ok(())
     }
 
-    /// All rows of a partition whose sort key begins with `prefix`, in order.
+    /// All rows of a partition whose sort key begins with `prefix`, in order; all of them if it is empty.
     pub(crate) async fn items_by_prefix(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
         let mut start = None;
+        // DynamoDB compares no key with an empty text.
+        let begins = if prefix.is_empty() { "" } else { " AND begins_with(sk, :prefix)" };
+        let mut values = Item::from([(":pk".to_owned(), text(pk))]);
+        if !prefix.is_empty() {
+            values.insert(":prefix".to_owned(), text(prefix));
+        }
         loop {
             let request = self
                 .dynamo
                 .query()
                 .table_name(&self.table)
                 .consistent_read(true)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":prefix", text(prefix))
+                .key_condition_expression(format!("pk = :pk{begins}"))
+                .set_expression_attribute_values(Some(values.clone()))
                 .set_exclusive_start_key(start);
             let output = request.send().await.map_err(|e| unavailable("list rows", &e))?;
             items.extend(output.items.unwrap_or_default());

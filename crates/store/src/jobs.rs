@@ -16,10 +16,12 @@ use domain::{BotId, JobId, Timestamp};
 
 use crate::bots::{Precondition, VERSION, put_action};
 use crate::error::{StoreError, unavailable};
-use crate::item::{Item, number, record, row, text};
+use crate::item::{Item, expires, number, record, row, text};
 use crate::keys::Key;
 use crate::keys::time_key;
-use crate::{AccountStore, Store, keys, schema};
+use crate::pages::Order;
+use crate::sessions::MARK_TTL;
+use crate::{AccountStore, Page, PageRange, Store, keys, schema};
 
 /// How often the end of a run is tried to be written while others write the job, too.
 const FINISHES: u32 = 10;
@@ -103,6 +105,11 @@ impl AccountStore<'_> {
         items.iter().map(record).collect()
     }
 
+    /// Jobs of a bot, oldest first. Costs one query.
+    pub async fn job_page(&self, bot: BotId, range: &PageRange) -> Result<Page<Job>, StoreError> {
+        self.page(&keys::job_prefix(bot), Order::Forward, range).await?.try_map(|item| record(&item))
+    }
+
     /// Writes a job: a new one (version 1), or one in place of its version before. Fails with `Conflict` if another was
     /// written meanwhile.
     pub async fn job_put(&self, job: &Job) -> Result<(), StoreError> {
@@ -112,15 +119,53 @@ impl AccountStore<'_> {
         Err(StoreError::Conflict("the job was changed or deleted meanwhile"))
     }
 
+    /// Writes a new job and the mark that its id was used, which is kept for 7 days. Fails with `Conflict` if it was.
+    pub async fn job_make(&self, job: &Job) -> Result<(), StoreError> {
+        let put = self.store.job_put(job, Precondition::DoesNotExist)?;
+        let mark = keys::job_made(self.id, job.bot, job.id).into_item();
+        let mark = self.store.put_new(expires(mark, job.created_at + MARK_TTL))?;
+        let made = self.store.transact(vec![put_action(put), put_action(mark)]).await?;
+        made.map_err(|_| StoreError::Conflict("the job was made before"))
+    }
+
+    /// A job that [`Self::job_make`] made: the outer `None`, if it did not; the inner, if the job is gone. Costs one request.
+    pub async fn job_made(&self, bot: BotId, id: JobId) -> Result<Option<Option<Job>>, StoreError> {
+        let (job, mark) = (keys::job(self.id, bot, id), keys::job_made(self.id, bot, id));
+        let found = self.store.items_get([job.clone(), mark.clone()]).await?;
+        let job = found.get(&job).map(record).transpose()?;
+        Ok((job.is_some() || found.contains_key(&mark)).then_some(job))
+    }
+
     /// Deletes a job with its history. What was sent of it may still run.
     pub async fn job_delete(&self, bot: BotId, id: JobId) -> Result<(), StoreError> {
         self.store.item_delete(keys::job(self.id, bot, id)).await?;
         self.store.item_delete(keys::job_runs(self.id, bot, id)).await
     }
 
+    /// Takes a job out of what is due. It is due again with its next write.
+    pub async fn job_rest(&self, bot: BotId, id: JobId) -> Result<(), StoreError> {
+        let [due_pk, due_sk] = schema::DUE_KEYS;
+        let request = self
+            .store
+            .dynamo
+            .update_item()
+            .table_name(&self.store.table)
+            .set_key(Some(keys::job(self.id, bot, id).into_item()))
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("REMOVE #due_pk, #due_sk")
+            .expression_attribute_names("#due_pk", due_pk)
+            .expression_attribute_names("#due_sk", due_sk);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            // It was deleted meanwhile.
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(e) => Err(unavailable("stop a job", &e)),
+        }
+    }
+
     /// Deletes all jobs of a bot.
     pub async fn jobs_delete(&self, bot: BotId) -> Result<(), StoreError> {
-        for prefix in [keys::job_prefix(bot), keys::job_runs_prefix(bot)] {
+        for prefix in [keys::job_prefix(bot), keys::job_runs_prefix(bot), keys::job_made_prefix(bot)] {
             self.store.partition_delete(&self.id.to_string(), &prefix).await?;
         }
         Ok(())

@@ -9,21 +9,44 @@
 //! | pairing request, expires | `acct_…` | `pairing#link_…#<sender>` |
 //! | paired sender | `acct_…` | `paired#link_…#<sender>` |
 //! | API key, for lists | `acct_…` | `key#key_…` |
+//! | member | `acct_…` | `member#user_…` |
+//! | invitation, expires | `acct_…` | `invitation#<e-mail address>` |
+//! | browser that is signed in, for lists, expires | `acct_…` | `signin#sign_…` |
+//! | line of the audit log, expires | `acct_…` | `audit#<when>#<random>` |
 //! | session, for lists | `acct_…` | `session#bot_…#<session key>` |
 //! | dead letter | `acct_…` | `dead#dead_…` |
 //! | notice to the owner, expires | `acct_…` | `notice#<what about>` |
+//! | the same, for lists | `acct_…` | `noticed#<when>#<what about>` |
 //! | question that waits for the owner, expires | `acct_…` | `approval#bot_…#<code>` |
+//! | request that may be sent again, with its answer, expires | `acct_…` | `request#<caller>#<sha256 of its key>` |
 //! | what a bot or the account has spent | `acct_…` | `spend#<bot_… or account>#<day or month>` |
+//! | what a bot used of its models in a day, expires | `acct_…` | `use#<day>#bot_…#<shard>` |
 //! | job | `acct_…` | `job#bot_…#job_…` |
 //! | the last runs of a job | `acct_…` | `jobruns#bot_…#job_…` |
+//! | a tool call has made this job, expires after 7 days | `acct_…` | `jobmade#bot_…#job_…` |
 //! | session log: entries of one commit | `acct_…#bot_…#s#<session key>` | `e#<first seq, 12 digits>` |
 //! | session head | the same | `head` |
-//! | message mark, expires after 7 days | the same | `m#msg_…` |
+//! | message mark, expires after 7 days; the record of its answer, too, if one commit wrote both | the same | `m#msg_…` |
 //! | session that this one waits for, expires after a day | the same | `c#<session key>` |
 //! | reply that is being written, expires | the same | `partial` |
-//! | outbox and delivery record, expires | `acct_…#bot_…#o#<outbound id>` | `out` |
+//! | where a conversation goes on that its client repeats, expires | `acct_…#bot_…#t#<sha256>` | `thread` |
+//! | outbox and delivery record of any other reply, expires | `acct_…#bot_…#o#<outbound id>` | `out` |
 //! | webhook route | `route#link_…` | `route` |
 //! | API key, by hash | `key#<sha256>` | `key` |
+//! | browser that is signed in, by hash, expires | `signin#<sha256>` | `signin` |
+//! | secret that counts once, by hash, expires | `once#<sha256>` | `once` |
+//! | who an identity provider's subject is | `identity#<sha256 of issuer and subject>` | `identity` |
+//! | account that a user is a member of | `user_…` | `account#acct_…` |
+//! | what is known of a user between sign-ins | `user_…` | `known` |
+//! | account that keeps a place for an address, expires | `invited#<sha256 of the address>` | `acct_…` |
+//! | the account of who deployed this | `deployment` | `account` |
+//! | requests of a caller in a minute, of all processes, expires | `rate#<caller>` | `<minute>` |
+//! | who has a slot of held links | `slots` | `lease#<slot>` |
+//! | a holder that lives | `slots` | `holder#holder_…` |
+//! | how often the links of a slot changed, and how often a reply was left for it | `slots` | `changes#<slot>` |
+//! | link that is to be held | `slot#<slot>` | `link#link_…` |
+//! | where its connection goes on | `slot#<slot>` | `cursor#link_…` |
+//! | reply that only its connection can carry | `posts#<slot>` | `<created at>#<outbound id>` |
 //!
 //! `e#…` sorts before `head`: one backward query from `head` reads the head and the end of the log.
 //! Partition keys of an account's records begin with its id, so that an IAM policy on
@@ -40,7 +63,8 @@
 //! long for S3 in this way is written as `%` and its hash.
 
 use domain::{
-    AccountId, BotId, DeadLetterId, JobId, KeyId, LinkId, MediaId, MessageId, OutboundId, SessionKey, Timestamp,
+    AccountId, BotId, DeadLetterId, HolderId, JobId, KeyId, LinkId, Mark, MediaId, MessageId, Outbound, OutboundId,
+    SessionKey, SignInId, Timestamp, UserId,
 };
 use sha2::{Digest, Sha256};
 
@@ -73,12 +97,17 @@ pub(crate) fn bot(account: AccountId, bot: BotId) -> Key {
     in_account(account, format!("{BOT_PREFIX}{bot}"))
 }
 
+pub(crate) const BOT_NAME_PREFIX: &str = "botname#";
+
 pub(crate) fn bot_name(account: AccountId, name: &str) -> Key {
-    in_account(account, format!("botname#{}", name.to_lowercase()))
+    in_account(account, format!("{BOT_NAME_PREFIX}{}", name.to_lowercase()))
 }
 
+/// The links of all bots.
+pub(crate) const LINK_PREFIX: &str = "link#";
+
 pub(crate) fn link_prefix(bot: BotId) -> String {
-    format!("link#{bot}#")
+    format!("{LINK_PREFIX}{bot}#")
 }
 
 pub(crate) fn link(account: AccountId, bot: BotId, link: LinkId) -> Key {
@@ -111,6 +140,77 @@ pub(crate) fn api_key_by_hash(sha256: &str) -> Key {
     Key { pk: format!("key#{sha256}"), sk: "key".to_owned() }
 }
 
+fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+pub(crate) const MEMBER_PREFIX: &str = "member#";
+
+pub(crate) fn member(account: AccountId, user: UserId) -> Key {
+    in_account(account, format!("{MEMBER_PREFIX}{user}"))
+}
+
+pub(crate) const INVITATION_PREFIX: &str = "invitation#";
+
+pub(crate) fn invitation(account: AccountId, email: &str) -> Key {
+    in_account(account, format!("{INVITATION_PREFIX}{email}"))
+}
+
+pub(crate) fn invited_pk(email: &str) -> String {
+    format!("invited#{}", sha256(email))
+}
+
+pub(crate) fn invited(email: &str, account: AccountId) -> Key {
+    Key { pk: invited_pk(email), sk: account.to_string() }
+}
+
+pub(crate) fn identity(issuer: &str, subject: &str) -> Key {
+    // A URL has no line break, so no two pairs are written alike.
+    Key { pk: format!("identity#{}", sha256(&format!("{issuer}\n{subject}"))), sk: "identity".to_owned() }
+}
+
+pub(crate) const USER_ACCOUNT_PREFIX: &str = "account#";
+
+pub(crate) fn user_account(user: UserId, account: AccountId) -> Key {
+    Key { pk: user.to_string(), sk: format!("{USER_ACCOUNT_PREFIX}{account}") }
+}
+
+pub(crate) fn first_account() -> Key {
+    Key { pk: "deployment".to_owned(), sk: "account".to_owned() }
+}
+
+pub(crate) fn rate(caller: &str, minute: u64) -> Key {
+    Key { pk: format!("rate#{caller}"), sk: minute.to_string() }
+}
+
+pub(crate) fn known_user(user: UserId) -> Key {
+    Key { pk: user.to_string(), sk: "known".to_owned() }
+}
+
+pub(crate) const SIGN_IN_PREFIX: &str = "signin#";
+
+pub(crate) fn sign_in(account: AccountId, id: SignInId) -> Key {
+    in_account(account, format!("{SIGN_IN_PREFIX}{id}"))
+}
+
+pub(crate) fn sign_in_by_hash(sha256: &str) -> Key {
+    Key { pk: format!("signin#{sha256}"), sk: "signin".to_owned() }
+}
+
+pub(crate) fn once(sha256: &str) -> Key {
+    Key { pk: format!("once#{sha256}"), sk: "once".to_owned() }
+}
+
+pub(crate) const AUDIT_PREFIX: &str = "audit#";
+
+pub(crate) fn audit(account: AccountId, at: Timestamp, random: u128) -> Key {
+    in_account(account, format!("{AUDIT_PREFIX}{}#{random:032x}", time_key(at)))
+}
+
+pub(crate) fn request(account: AccountId, caller: &str, key: &str) -> Key {
+    in_account(account, format!("request#{caller}#{}", sha256(key)))
+}
+
 pub(crate) fn route(link: LinkId) -> Key {
     Key { pk: format!("route#{link}"), sk: "route".to_owned() }
 }
@@ -129,10 +229,14 @@ pub(crate) fn dead_letter(account: AccountId, id: DeadLetterId) -> Key {
     in_account(account, format!("{DEAD_LETTER_PREFIX}{id}"))
 }
 
-pub(crate) const NOTICE_PREFIX: &str = "notice#";
-
 pub(crate) fn notice(account: AccountId, about: &str) -> Key {
-    in_account(account, format!("{NOTICE_PREFIX}{about}"))
+    in_account(account, format!("notice#{about}"))
+}
+
+pub(crate) const NOTICED_PREFIX: &str = "noticed#";
+
+pub(crate) fn noticed(account: AccountId, at: Timestamp, about: &str) -> Key {
+    in_account(account, format!("{NOTICED_PREFIX}{}#{about}", time_key(at)))
 }
 
 pub(crate) const APPROVAL_PREFIX: &str = "approval#";
@@ -148,6 +252,9 @@ pub(crate) fn approval(account: AccountId, bot: BotId, code: &str) -> Key {
 /// The partition of the index `due` that holds the turns to be woken. One is enough for what people are asked.
 pub(crate) const WAKES_DUE_PK: &str = "wakes";
 
+/// The partition of the index `due` that holds the bots to be removed. One is enough for what people delete.
+pub(crate) const DELETIONS_DUE_PK: &str = "deletions";
+
 /// A time as text that sorts.
 pub(crate) fn time_key(at: Timestamp) -> String {
     format!("{:015}", at.as_millis())
@@ -157,6 +264,28 @@ pub(crate) fn time_key(at: Timestamp) -> String {
 pub(crate) fn spending(account: AccountId, bot: Option<BotId>, period: &str) -> Key {
     let whose = bot.map_or_else(|| "account".to_owned(), |bot| bot.to_string());
     in_account(account, format!("spend#{whose}#{period}"))
+}
+
+/// How many rows the sessions of a bot share for what they use in a day: a transaction that meets another at a row is cancelled.
+const USAGE_SHARDS: u32 = 8;
+
+/// What the rows of a day begin with.
+pub(crate) fn usage_day(day: &str) -> String {
+    format!("use#{day}")
+}
+
+pub(crate) fn usage_shard(session: &SessionKey) -> u32 {
+    shard(session.as_str(), USAGE_SHARDS)
+}
+
+pub(crate) fn usage(account: AccountId, bot: BotId, day: &str, session: &SessionKey) -> Key {
+    in_account(account, format!("{}#{bot}#{}", usage_day(day), usage_shard(session)))
+}
+
+/// The day and the bot of such a row.
+pub(crate) fn usage_of(sk: &str) -> Option<(&str, BotId)> {
+    let mut parts = sk.strip_prefix("use#")?.split('#');
+    Some((parts.next()?, parts.next()?.parse().ok()?))
 }
 
 pub(crate) fn session_pk(account: AccountId, bot: BotId, session: &SessionKey) -> String {
@@ -172,7 +301,7 @@ pub(crate) fn entries_sk(first_seq: u64) -> String {
 /// Sorts behind all rows of entries, and before the head.
 pub(crate) const ENTRIES_END: &str = "e#~";
 
-pub(crate) fn mark_sk(message: &MessageId) -> String {
+fn mark_sk(message: &MessageId) -> String {
     format!("m#{message}")
 }
 
@@ -187,8 +316,30 @@ pub(crate) fn draft(account: AccountId, bot: BotId, session: &SessionKey) -> Key
     Key { pk: session_pk(account, bot, session), sk: "partial".to_owned() }
 }
 
+pub(crate) fn thread(account: AccountId, bot: BotId, name: &str) -> Key {
+    Key { pk: format!("{account}#{bot}#t#{}", sha256(name)), sk: "thread".to_owned() }
+}
+
+/// Where a reply has a row of its own.
 pub(crate) fn outbox(account: AccountId, bot: BotId, id: &OutboundId) -> Key {
     Key { pk: format!("{account}#{bot}#o#{id}"), sk: "out".to_owned() }
+}
+
+pub(crate) fn head(account: AccountId, bot: BotId, session: &SessionKey) -> Key {
+    Key { pk: session_pk(account, bot, session), sk: HEAD.to_owned() }
+}
+
+pub(crate) fn mark(account: AccountId, bot: BotId, session: &SessionKey, message: &MessageId) -> Key {
+    Key { pk: session_pk(account, bot, session), sk: mark_sk(message) }
+}
+
+/// The record of a reply's delivery.
+pub(crate) fn delivery(outbound: &Outbound) -> Key {
+    let (account, bot) = (outbound.account, outbound.bot);
+    match outbound.mark.as_deref() {
+        Some(Mark { session, message }) => mark(account, bot, session, message),
+        None => outbox(account, bot, &outbound.id),
+    }
 }
 
 pub(crate) fn outbox_due_pk(shard: u32) -> String {
@@ -220,6 +371,15 @@ pub(crate) fn job_runs(account: AccountId, bot: BotId, job: JobId) -> Key {
     in_account(account, format!("{}{job}", job_runs_prefix(bot)))
 }
 
+pub(crate) fn job_made_prefix(bot: BotId) -> String {
+    format!("jobmade#{bot}#")
+}
+
+/// The mark of a job that was made by a call which may be repeated.
+pub(crate) fn job_made(account: AccountId, bot: BotId, job: JobId) -> Key {
+    in_account(account, format!("{}{job}", job_made_prefix(bot)))
+}
+
 pub(crate) fn job_due_pk(shard: u32) -> String {
     format!("job#{shard}")
 }
@@ -227,6 +387,56 @@ pub(crate) fn job_due_pk(shard: u32) -> String {
 /// Which partition of the index a job waits in.
 pub fn job_shard(job: JobId) -> u32 {
     shard(&job.to_string(), JOB_SHARDS)
+}
+
+/// How many parts the held links are in. With 64, twenty holders share them to within a third of each other, and one query
+/// reads all leases.
+pub const SLOTS: u32 = 64;
+
+/// Which slot a link is in.
+pub fn slot_of(link: LinkId) -> u32 {
+    shard(&link.to_string(), SLOTS)
+}
+
+/// The partition of what holders agree on.
+pub(crate) const SLOT_TABLE_PK: &str = "slots";
+pub(crate) const LEASE_PREFIX: &str = "lease#";
+pub(crate) const HOLDER_PREFIX: &str = "holder#";
+pub(crate) const CHANGES_PREFIX: &str = "changes#";
+
+pub(crate) fn lease(slot: u32) -> Key {
+    Key { pk: SLOT_TABLE_PK.to_owned(), sk: format!("{LEASE_PREFIX}{slot}") }
+}
+
+pub(crate) fn holder(id: HolderId) -> Key {
+    Key { pk: SLOT_TABLE_PK.to_owned(), sk: format!("{HOLDER_PREFIX}{id}") }
+}
+
+pub(crate) fn changes(slot: u32) -> Key {
+    Key { pk: SLOT_TABLE_PK.to_owned(), sk: format!("{CHANGES_PREFIX}{slot}") }
+}
+
+pub(crate) fn slot_pk(slot: u32) -> String {
+    format!("slot#{slot}")
+}
+
+pub(crate) fn held_link(slot: u32, link: LinkId) -> Key {
+    Key { pk: slot_pk(slot), sk: format!("link#{link}") }
+}
+
+pub(crate) const CURSOR_PREFIX: &str = "cursor#";
+
+pub(crate) fn cursor(slot: u32, link: LinkId) -> Key {
+    Key { pk: slot_pk(slot), sk: format!("{CURSOR_PREFIX}{link}") }
+}
+
+pub(crate) fn posts_pk(slot: u32) -> String {
+    format!("posts#{slot}")
+}
+
+pub(crate) fn post(outbound: &Outbound) -> Key {
+    let sk = format!("{}#{}", time_key(outbound.created_at), outbound.id);
+    Key { pk: posts_pk(slot_of(outbound.link)), sk }
 }
 
 pub(crate) fn workspace_prefix(account: AccountId, bot: BotId) -> String {
@@ -300,6 +510,8 @@ mod tests {
             notice(acct, "x").pk,
             approval(acct, bot_id, "K7Q2X").pk,
             spending(acct, Some(bot_id), "2026-11").pk,
+            usage(acct, bot_id, "2026-11-22", &session).pk,
+            thread(acct, bot_id, "resp_1").pk,
             job(acct, bot_id, JobId::from_parts(at, 7)).pk,
             job_runs(acct, bot_id, JobId::from_parts(at, 7)).pk,
             session_pk(acct, bot_id, &session),

@@ -10,44 +10,68 @@ pub mod schema;
 
 mod accounts;
 mod approvals;
+mod audit;
 mod bots;
 mod children;
 mod dead_letters;
 mod drafts;
 mod error;
+mod glance;
 mod item;
 mod jobs;
 mod links;
 mod log;
 mod media;
+mod members;
 mod notices;
 mod objects;
 mod outbox;
+mod pages;
+mod posts;
+mod rates;
+mod reads;
+mod requests;
 mod seal;
 mod secrets;
 mod segments;
 mod sessions;
+mod sign_ins;
+mod slots;
 mod spending;
+mod threads;
+mod usage;
 mod workspace;
 
 pub use accounts::{ApiKey, KeyOwner};
 pub use approvals::Approval;
+pub use audit::{AUDIT_TTL, Actor, AuditLine};
 pub use bots::Precondition;
 pub use children::CHILD_TTL;
 pub use dead_letters::{DEAD_LETTER_TTL, DeadLetter, DeadLetterStatus};
 pub use drafts::{DRAFT_TTL, Draft};
 pub use error::StoreError;
+pub use glance::{BotGlance, Heard, LinkGlance};
 pub use jobs::{JobsDue, JobsPage};
 pub use links::{Pairing, Route};
+pub use members::KnownUser;
 pub use notices::{NOTICE_TTL, Notice};
 pub use objects::{Object, ObjectInfo, Precondition as ObjectPrecondition};
 pub use outbox::{Delivery, DeliveryStatus, OUTBOX_TTL, OVERDUE_AFTER};
+pub use pages::{MAX_PLACE, Page, PageRange};
+pub use posts::Post;
+pub use requests::{REQUEST_LEASE, REQUEST_TTL, RequestLease, RequestName, RequestState};
 pub use secrets::{BotSecret, Keyring, SecretContext};
 pub use segments::SEGMENT;
 pub use sessions::{Commit, LoggedEntries, MARK_TTL, SessionState, SessionSummary};
+pub use sign_ins::{OneTimeLink, SignInFlow};
+pub use slots::{HeldLink, SlotChanges, SlotLease, SlotLink, SlotTable, slots};
 pub use spending::{Allowance, Spending, Spent};
+pub use threads::{THREAD_TTL, Thread};
+pub use usage::{USAGE_TTL, Used, usage_share};
 
 use domain::AccountId;
+
+use crate::reads::ReadsTogether;
 
 /// How much of a session's log is where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +98,8 @@ pub struct Store {
     pub(crate) table: String,
     pub(crate) bucket: String,
     pub(crate) sizes: LogSizes,
+    /// Where rows are read together that are read at the same time.
+    pub(crate) reads: Option<ReadsTogether>,
     keyring: Keyring,
 }
 
@@ -86,13 +112,21 @@ impl Store {
         bucket: String,
         keyring: Keyring,
     ) -> Store {
-        Store { dynamo, s3, table, bucket, sizes: LogSizes::default(), keyring }
+        Store { dynamo, s3, table, bucket, sizes: LogSizes::default(), reads: None, keyring }
     }
 
     /// The same store with other sizes: for tests, whose logs are short. All that share a bucket must agree on them.
     #[must_use]
     pub fn with_log_sizes(self, sizes: LogSizes) -> Store {
         Store { sizes, ..self }
+    }
+
+    /// The same store, for a process in which very many read single rows at the same time: they are read by the hundred, over
+    /// a few connections. Must be used within a Tokio runtime.
+    #[must_use]
+    pub fn with_reads_together(mut self) -> Store {
+        self.reads = Some(ReadsTogether::start(&self));
+        self
     }
 
     pub fn log_sizes(&self) -> LogSizes {

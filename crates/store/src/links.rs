@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use domain::access::{PAIRING_MAX_PENDING, PAIRING_TTL_SECS};
-use domain::{AccountId, BotId, Link, LinkId, Sender, Timestamp};
+use domain::{AccountId, BotId, Link, LinkId, LinkStatus, Sender, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bots::{Precondition, put_action};
 use crate::error::StoreError;
 use crate::item::{expires, is_expired, record, row};
-use crate::{AccountStore, Store, keys};
+use crate::pages::Order;
+use crate::{AccountStore, Notice, Page, PageRange, Store, keys};
 
 /// Where a webhook's link is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,26 +46,73 @@ impl AccountStore<'_> {
         items.iter().map(record).collect()
     }
 
-    /// Writes a new link and the route to it.
+    /// Links of a bot, oldest first. Costs one query.
+    pub async fn link_page(&self, bot: BotId, range: &PageRange) -> Result<Page<Link>, StoreError> {
+        self.page(&keys::link_prefix(bot), Order::Forward, range).await?.try_map(|item| record(&item))
+    }
+
+    /// The links of all bots of the account.
+    pub async fn link_list_all(&self) -> Result<Vec<Link>, StoreError> {
+        let items = self.store.items_by_prefix(&self.id.to_string(), keys::LINK_PREFIX).await?;
+        items.iter().map(record).collect()
+    }
+
+    /// Writes a new link and the route to it. Fails with `Conflict` if there is no such bot.
     pub async fn link_create(&self, link: &Link) -> Result<(), StoreError> {
         let key = keys::link(self.id, link.bot, link.id);
         let put = self.store.put_if(row(key, link)?, link.version, Precondition::DoesNotExist)?;
         let route = row(keys::route(link.id), &Route { account: self.id, bot: link.bot })?;
         let route = self.store.put_if(route, 0, Precondition::DoesNotExist)?;
-        match self.store.transact(vec![put_action(put), put_action(route)]).await? {
+        let mut actions = vec![put_action(put), put_action(route), self.glance_link_action(link, None)?];
+        if link.is_held() {
+            actions.extend(self.store.hold_actions(link)?);
+        }
+        match self.store.transact(actions).await? {
             Ok(()) => Ok(()),
+            Err(failed) if failed.contains(&2) => Err(StoreError::Conflict("the bot was deleted meanwhile")),
             Err(_) => Err(StoreError::Conflict("the link exists already")),
         }
     }
 
     /// Replaces a link's record with `link`, whose version is one above `seen_version`.
     pub async fn link_update(&self, seen_version: u64, link: &Link) -> Result<(), StoreError> {
-        let key = keys::link(self.id, link.bot, link.id);
-        let put = self.store.put_if(row(key, link)?, link.version, Precondition::MatchesVersion(seen_version))?;
-        match self.store.transact(vec![put_action(put)]).await? {
-            Ok(()) => Ok(()),
-            Err(_) => Err(StoreError::Conflict("the link was changed by somebody else meanwhile")),
+        match self.link_replace(seen_version, link, None).await? {
+            true => Ok(()),
+            false => Err(StoreError::Conflict("the link was changed by somebody else meanwhile")),
         }
+    }
+
+    /// Replaces a link's record, together with a notice. Returns whether it still had the version that was seen.
+    async fn link_replace(&self, seen: u64, link: &Link, notice: Option<&Notice>) -> Result<bool, StoreError> {
+        let key = keys::link(self.id, link.bot, link.id);
+        let put = self.store.put_if(row(key, link)?, link.version, Precondition::MatchesVersion(seen))?;
+        let mut actions = vec![put_action(put), self.glance_link_action(link, notice)?];
+        if let Some(notice) = notice {
+            actions.extend(self.notice_actions(notice)?);
+        }
+        // A link that is not held now may have been before.
+        actions.extend(self.store.hold_actions(link)?);
+        Ok(self.store.transact(actions).await?.is_ok())
+    }
+
+    /// Notes that a link does not work for `reason`, and tells its owner by a notice: both or neither.
+    ///
+    /// If the link was changed since it was read, nothing happens: whoever changed it may have repaired it.
+    pub async fn link_fail(&self, mut link: Link, reason: &str, now: Timestamp) -> Result<(), StoreError> {
+        let seen = link.version;
+        link.version += 1;
+        link.updated_at = now;
+        link.status = LinkStatus::Failed { reason: reason.to_owned() };
+        let notice = Notice {
+            about: format!("link.{}.{}", link.id, link.version),
+            bot: Some(link.bot),
+            text: format!("The link to {} does not work: {reason}", link.channel),
+            at: now,
+        };
+        if !self.link_replace(seen, &link, Some(&notice)).await? {
+            tracing::info!(link = %link.id, "A link that does not work was changed or deleted meanwhile.");
+        }
+        Ok(())
     }
 
     /// Deletes a link, its route, and who was paired with it.
@@ -73,7 +121,13 @@ impl AccountStore<'_> {
         for prefix in [keys::pairing_prefix(link.id), keys::paired_prefix(link.id)] {
             self.store.partition_delete(&self.id.to_string(), &prefix).await?;
         }
-        self.store.item_delete(keys::link(self.id, link.bot, link.id)).await
+        let row = keys::link(self.id, link.bot, link.id);
+        let actions = vec![self.store.delete_action(row.clone())?, self.glance_unlink_action(link.bot, link.id)?];
+        if self.store.transact(actions).await?.is_err() {
+            // The bot is gone, and with it what it showed.
+            self.store.item_delete(row).await?;
+        }
+        self.store.unhold(link.id).await
     }
 
     /// Whether the owner has let this sender in.

@@ -58,16 +58,31 @@ impl AccountStore<'_> {
         from: u64,
         limit: i32,
     ) -> Result<LoggedEntries, StoreError> {
+        Ok(self.session_follow(bot, session, from, limit).await?.0)
+    }
+
+    /// As [`AccountStore::session_read`], with the head where the read came to the log's end: for who follows a session, a look is
+    /// one query.
+    pub async fn session_follow(
+        &self,
+        bot: BotId,
+        session: &SessionKey,
+        from: u64,
+        limit: i32,
+    ) -> Result<(LoggedEntries, Option<Head>), StoreError> {
         let pk = keys::session_pk(self.id, bot, session);
         // As far as the head, which sorts behind the last row: it tells an end of the log from rows that are gone.
         let mut items = self.store.log_query(&pk, &keys::entries_sk(from), HEAD, true, limit).await?;
         let head: Option<Head> = items.pop_if(|item| is_head(item)).as_ref().map(record).transpose()?;
         let entries = entries_of(&items)?;
         if is_gapless_from(&entries, from) {
-            return Ok(logged(entries, from));
+            return Ok((logged(entries, from), head));
         }
-        let is_end = entries.is_empty() && head.is_none_or(|head| from >= head.next_seq);
-        if is_end { Ok(logged(entries, from)) } else { self.session_read_at_seam(bot, session, from, limit).await }
+        let is_end = entries.is_empty() && head.as_ref().is_none_or(|head| from >= head.next_seq);
+        if is_end {
+            return Ok((logged(entries, from), head));
+        }
+        Ok((self.session_read_at_seam(bot, session, from, limit).await?, None))
     }
 
     /// Reads from where no row begins: from a segment, or from within a row.

@@ -1,16 +1,18 @@
-//! The outbox: a row per reply, written in the commit that decided it, which is also the record of its delivery.
+//! The outbox: a row per reply, written in the commit that decided it, which is also the record of its delivery. Where the same
+//! commit takes in the message that is answered, the row is that message's mark: one row less to write for each turn without
+//! tools.
 //!
 //! A row that waits for delivery stands in the index `due`; delivery takes it out. What is still there
 //! after a while was committed but perhaps never queued, and is queued again ([`Store::outbox_overdue`]).
 
 use std::time::Duration;
 
-use domain::{Outbound, OutboundId, Timestamp};
+use domain::{BotId, MessageId, Outbound, OutboundId, SessionKey, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 
 use crate::bots::put_action;
 use crate::error::{StoreError, unavailable};
-use crate::item::{Item, expires, record, row, text};
+use crate::item::{DOC, Item, expires, number, record, row, text};
 use crate::keys::Key;
 use crate::{AccountStore, Store, keys, schema};
 
@@ -19,6 +21,10 @@ pub const OUTBOX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long a committed reply may wait for its delivery before it is queued again.
 pub const OVERDUE_AFTER: Duration = Duration::from_secs(60);
+
+/// How many parts were sent, and that all were: a worker that lags behind must not write over another's record.
+const PARTS: &str = "parts";
+const DELIVERED: &str = "delivered";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
@@ -41,11 +47,14 @@ pub struct Delivery {
     /// The channel's ids of the parts that were sent: a text over the channel's limit is sent in several.
     #[serde(default)]
     pub sent: Vec<String>,
+    /// When the channel had taken all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
 }
 
 impl Delivery {
     pub fn of(outbound: Outbound) -> Delivery {
-        Delivery { outbound, status: DeliveryStatus::Pending, sent: vec![] }
+        Delivery { outbound, status: DeliveryStatus::Pending, sent: vec![], delivered_at: None }
     }
 }
 
@@ -56,8 +65,11 @@ impl Store {
 
     fn delivery_row(&self, delivery: &Delivery) -> Result<Item, StoreError> {
         let outbound = &delivery.outbound;
-        let key = keys::outbox(outbound.account, outbound.bot, &outbound.id);
-        let mut item = expires(row(key, delivery)?, outbound.created_at + OUTBOX_TTL);
+        let mut item = expires(row(keys::delivery(outbound), delivery)?, outbound.created_at + OUTBOX_TTL);
+        item.insert(PARTS.to_owned(), number(delivery.sent.len() as u64));
+        if delivery.status == DeliveryStatus::Delivered {
+            item.insert(DELIVERED.to_owned(), number(1));
+        }
         if delivery.status == DeliveryStatus::Pending {
             let [due_pk, due_sk] = schema::DUE_KEYS;
             item.insert(due_pk.to_owned(), text(keys::outbox_due_pk(keys::outbox_shard(&outbound.id))));
@@ -92,8 +104,7 @@ impl Store {
 
     /// Puts an overdue reply off, so that it is not queued again at the next sweep.
     pub async fn outbox_put_off(&self, outbound: &Outbound, now: Timestamp) -> Result<(), StoreError> {
-        let key = keys::outbox(outbound.account, outbound.bot, &outbound.id);
-        self.due_put_off(key, now + OVERDUE_AFTER, "put an overdue reply off").await
+        self.due_put_off(keys::delivery(outbound), now + OVERDUE_AFTER, "put an overdue reply off").await
     }
 
     /// Puts a row that waits in the index `due` off until then. One that waits no longer is left alone.
@@ -121,8 +132,26 @@ fn due_at(outbound: &Outbound) -> String {
 impl AccountStore<'_> {
     /// How far a reply's delivery has come; `None` if it has no record (a notice that no commit wrote,
     /// or one whose record has expired).
-    pub async fn delivery_get(&self, bot: domain::BotId, id: &OutboundId) -> Result<Option<Delivery>, StoreError> {
-        self.store.record_get(keys::outbox(self.id, bot, id)).await
+    pub async fn delivery_get(&self, outbound: &Outbound) -> Result<Option<Delivery>, StoreError> {
+        debug_assert_eq!(outbound.account, self.id);
+        let item = self.store.item_get(keys::delivery(outbound)).await?;
+        // A mark alone is no record.
+        item.filter(|item| item.contains_key(DOC)).map(|item| record(&item)).transpose()
+    }
+
+    /// How far the delivery of a turn's reply has come. `first` is the message that the turn began with, if it is known: its
+    /// mark may be the record.
+    pub async fn delivery_of_turn(
+        &self,
+        bot: BotId,
+        session: &SessionKey,
+        turn: TurnId,
+        first: Option<&MessageId>,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let own = keys::outbox(self.id, bot, &OutboundId::reply(turn, 0));
+        let mark = first.map(|message| keys::mark(self.id, bot, session, message));
+        let found = self.store.items_get(mark.into_iter().chain([own])).await?;
+        found.values().find(|item| item.contains_key(DOC)).map(record).transpose()
     }
 
     /// Writes a message that is to be sent, unless it was written before. Returns whether it is still to be queued: what
@@ -132,14 +161,28 @@ impl AccountStore<'_> {
         if self.store.transact(vec![put]).await?.is_ok() {
             return Ok(true);
         }
-        let delivery = self.delivery_get(outbound.bot, &outbound.id).await?;
+        let delivery = self.delivery_get(outbound).await?;
         Ok(delivery.is_some_and(|delivery| delivery.status == DeliveryStatus::Pending))
     }
 
-    /// Records how far a delivery has come.
+    /// Records how far a delivery has come. `Conflict`: somebody else has brought it further.
     pub async fn delivery_put(&self, delivery: &Delivery) -> Result<(), StoreError> {
         debug_assert_eq!(delivery.outbound.account, self.id);
         let item = self.store.delivery_row(delivery)?;
-        self.store.item_put(item).await
+        let request = self.store.dynamo.put_item().table_name(&self.store.table).set_item(Some(item));
+        let request = request
+            .condition_expression(
+                "attribute_not_exists(#delivered) AND (attribute_not_exists(#parts) OR #parts <= :parts)",
+            )
+            .expression_attribute_names("#delivered", DELIVERED)
+            .expression_attribute_names("#parts", PARTS)
+            .expression_attribute_values(":parts", number(delivery.sent.len() as u64));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Err(StoreError::Conflict("another worker has brought this delivery further"))
+            }
+            Err(e) => Err(unavailable("record a delivery", &e)),
+        }
     }
 }

@@ -25,9 +25,32 @@ const CACHED_KEYS: usize = 1000;
 /// Whose secret it is, and what for.
 #[derive(Clone, Copy, Debug)]
 pub enum SecretContext<'a> {
-    ModelKey { account: AccountId, bot: BotId },
-    LinkToken { account: AccountId, bot: BotId, link: LinkId },
-    Bot { account: AccountId, bot: BotId, name: BotSecret<'a> },
+    ModelKey {
+        account: AccountId,
+        bot: BotId,
+    },
+    LinkToken {
+        account: AccountId,
+        bot: BotId,
+        link: LinkId,
+    },
+    /// What signs a link's webhooks. In the cloud the ingress function may open these and nothing else.
+    Webhook {
+        account: AccountId,
+        bot: BotId,
+        link: LinkId,
+    },
+    Bot {
+        account: AccountId,
+        bot: BotId,
+        name: BotSecret<'a>,
+    },
+    /// What a request was answered, which may have been a secret.
+    Answer {
+        account: AccountId,
+        /// The hash of the request.
+        request: &'a str,
+    },
 }
 
 /// A secret of a bot beside its model's key.
@@ -46,6 +69,8 @@ impl SecretContext<'_> {
         match self {
             SecretContext::ModelKey { account, bot } => format!("{account}|{bot}|model-key"),
             SecretContext::LinkToken { account, bot, link } => format!("{account}|{bot}|{link}|token"),
+            SecretContext::Webhook { account, bot, link } => format!("{account}|{bot}|{link}|webhook"),
+            SecretContext::Answer { account, request } => format!("{account}|answer|{request}"),
             SecretContext::Bot { account, bot, name: BotSecret::Provider(name) } => {
                 format!("{account}|{bot}|provider|{name}")
             }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::bots::put_action;
 use crate::error::{StoreError, unavailable};
 use crate::item::{Item, expires, number, record, row, string, text};
-use crate::keys::{self, HEAD, Key};
-use crate::{AccountStore, Spending, Store};
+use crate::keys::{self, Key};
+use crate::pages::Order;
+use crate::{AccountStore, Page, PageRange, Spending, Store};
 
 /// How long it is remembered that a message was taken in.
 pub const MARK_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -91,11 +92,14 @@ impl AccountStore<'_> {
         let pk = keys::session_pk(self.id, bot, session);
         let now = commit.head.updated_at;
         let place = if commit.entries.is_empty() { Place::OfHead } else { Place::OfEntries };
-        let mut actions = vec![put_action(self.store.put_head(&pk, commit.seen, commit.head, place)?)];
+        let head = self.put_head(bot, session, commit.seen, commit.head, place)?;
+        let mut actions = vec![put_action(head)];
         let first_mark = actions.len();
         for message in commit.marks {
-            let key = Key { pk: pk.clone(), sk: keys::mark_sk(message) };
-            actions.push(put_action(self.store.put_new(expires(key.into_item(), now + MARK_TTL))?));
+            let key = keys::mark(self.id, bot, session, message);
+            let answer = commit.outbox.iter().find(|outbound| keys::delivery(outbound) == key);
+            let row = answer.map_or_else(|| Ok(key.into_item()), |outbound| self.store.outbox_row(outbound))?;
+            actions.push(put_action(self.store.put_new(expires(row, now + MARK_TTL))?));
         }
         let marks = first_mark..actions.len();
         let spending = self.spending_actions(bot, commit.spending)?;
@@ -103,17 +107,21 @@ impl AccountStore<'_> {
         let first_scope = actions.len();
         actions.extend(spending.into_iter().map(|(_, action)| action));
         for item in entry_rows(&pk, commit.entries)? {
-            actions.push(put_action(self.store.put_new(item)?));
+            actions.push(put_action(self.store.put_new(kept(session, item, now))?));
         }
-        for outbound in commit.outbox {
+        let is_marked = |outbound: &&Outbound| {
+            outbound.mark.as_ref().is_some_and(|mark| mark.session == *session && commit.marks.contains(&mark.message))
+        };
+        for outbound in commit.outbox.iter().filter(|outbound| !is_marked(outbound)) {
             actions.push(put_action(self.store.put_new(self.store.outbox_row(outbound)?)?));
         }
         actions.extend(self.approval_actions(bot, session, commit)?);
         if commit.seen.next_seq == 0 && commit.head.next_seq > 0 {
             let summary = SessionSummary { session: session.clone(), created_at: now, place: commit.place.cloned() };
             let item = row(keys::session_row(self.id, bot, session), &summary)?;
-            actions.push(put_action(self.store.put(item)?));
+            actions.push(put_action(self.store.put(kept(session, item, now))?));
         }
+        actions.extend(self.usage_action(bot, session, commit)?);
         let Err(failed) = self.store.transact(actions).await? else { return Ok(()) };
         // The head first: who lost the race learns nothing from the rest.
         if failed.contains(&0) {
@@ -131,8 +139,32 @@ impl AccountStore<'_> {
 
     /// The head of a session alone; `None` if nobody wrote to it.
     pub async fn session_head(&self, bot: BotId, session: &SessionKey) -> Result<Option<Head>, StoreError> {
-        let pk = keys::session_pk(self.id, bot, session);
-        self.store.record_get(Key { pk, sk: HEAD.to_owned() }).await
+        self.store.record_get(keys::head(self.id, bot, session)).await
+    }
+
+    /// The head of a session, and whether it has taken a message in. Costs one request.
+    pub async fn session_head_and_mark(
+        &self,
+        bot: BotId,
+        session: &SessionKey,
+        message: &MessageId,
+    ) -> Result<(Option<Head>, bool), StoreError> {
+        let head = keys::head(self.id, bot, session);
+        let mark = keys::mark(self.id, bot, session, message);
+        let found = self.store.items_get([head.clone(), mark.clone()]).await?;
+        Ok((found.get(&head).map(record).transpose()?, found.contains_key(&mark)))
+    }
+
+    /// The heads of sessions, up to 100 of them, of which nobody wrote to some perhaps. Costs one read of many rows.
+    pub async fn session_heads(
+        &self,
+        bot: BotId,
+        sessions: &[SessionKey],
+    ) -> Result<Vec<(SessionKey, Head)>, StoreError> {
+        let key = |session: &SessionKey| keys::head(self.id, bot, session);
+        let rows = self.store.items_get(sessions.iter().map(key)).await?;
+        let found = sessions.iter().filter_map(|session| Some((session, rows.get(&key(session))?)));
+        found.map(|(session, item)| Ok((session.clone(), record(item)?))).collect()
     }
 
     /// Notes in the head that what was said so far is not to be answered. The turn that is under way finds it at its
@@ -150,10 +182,9 @@ impl AccountStore<'_> {
                 return Ok(());
             }
             let head = Head { epoch: seen.epoch + 1, stop: Some(stop.clone()), updated_at: now, ..seen.clone() };
-            let pk = keys::session_pk(self.id, bot, session);
-            let put = put_action(self.store.put_head(&pk, &seen, &head, Place::OfHead)?);
+            let put = put_action(self.put_head(bot, session, &seen, &head, Place::OfHead)?);
             // A stop that was taken in already is fulfilled, and its repetition must not stop what came after it.
-            let mark = Key { pk, sk: keys::mark_sk(&stop.message) };
+            let mark = keys::mark(self.id, bot, session, &stop.message);
             match self.store.transact(vec![put, self.store.absent_action(mark)?]).await? {
                 Ok(()) => return Ok(()),
                 Err(failed) if failed.contains(&1) => return Ok(()),
@@ -163,17 +194,20 @@ impl AccountStore<'_> {
         Err(CHANGED)
     }
 
-    /// Replaces the head alone, which nobody must have changed since it was `seen`. `head` has a higher epoch.
-    pub(crate) async fn session_head_put(
+    /// Replaces the head alone, which nobody must have changed since it was `seen`. `head` has a higher epoch, unless it only
+    /// notes an attempt, which concerns nobody else.
+    pub async fn session_head_put(
         &self,
         bot: BotId,
         session: &SessionKey,
         seen: &Head,
         head: &Head,
     ) -> Result<(), StoreError> {
-        debug_assert!(head.epoch > seen.epoch, "a change of the head alone raises its epoch");
-        let pk = keys::session_pk(self.id, bot, session);
-        let put = self.store.put_head(&pk, seen, head, Place::OfHead)?;
+        debug_assert!(
+            head.epoch > seen.epoch || head.attempts > seen.attempts,
+            "a change of the head alone raises its epoch"
+        );
+        let put = self.put_head(bot, session, seen, head, Place::OfHead)?;
         self.store.transact(vec![put_action(put)]).await?.map_err(|_| CHANGED)
     }
 
@@ -192,6 +226,60 @@ impl AccountStore<'_> {
         items.iter().map(record).collect()
     }
 
+    /// The first sessions of people, by key, at most `limit`. What is not of people is passed over unread, so this costs three
+    /// queries at most.
+    pub async fn session_list_of_people(
+        &self,
+        bot: BotId,
+        agent: &str,
+        limit: u32,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        let prefix = keys::session_row_prefix(bot);
+        let mut sessions: Vec<SessionSummary> = Vec::new();
+        let mut low = prefix.clone();
+        // `;` follows `:` and `~` all that a key begins with.
+        let ends = SessionKey::beginnings_of_work(agent).map(|beginning| format!("{prefix}{beginning}"));
+        let ends = ends.into_iter().map(|end| (end.clone(), format!("{};", end.trim_end_matches(':'))));
+        for (high, next) in ends.chain([(format!("{prefix}~"), String::new())]) {
+            let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(sessions.len());
+            if left == 0 {
+                break;
+            }
+            let left = i32::try_from(left).unwrap_or(i32::MAX);
+            let items = self.store.log_query(&self.id.to_string(), &low, &high, true, left).await?;
+            sessions.extend(items.iter().map(record).collect::<Result<Vec<SessionSummary>, _>>()?);
+            low = next;
+        }
+        Ok(sessions)
+    }
+
+    /// Sessions that no people write in, at most `limit`: those that do work for others, the newest first, and those of jobs.
+    /// Costs two queries at most.
+    pub async fn session_list_of_work(
+        &self,
+        bot: BotId,
+        agent: &str,
+        limit: u32,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        let mut sessions = Vec::new();
+        for beginning in SessionKey::beginnings_of_work(agent).into_iter().rev() {
+            let left = limit.saturating_sub(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
+            if left > 0 {
+                let range = PageRange { after: None, limit: left };
+                let kind = [keys::session_row_prefix(bot), beginning];
+                let account = self.id.to_string();
+                let page = self.store.page(&account, [&kind[0], &kind[1]], Order::Backward, &range).await?;
+                sessions.extend(page.items.iter().map(record).collect::<Result<Vec<SessionSummary>, _>>()?);
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Sessions of a bot, by key. Costs one query.
+    pub async fn session_page(&self, bot: BotId, range: &PageRange) -> Result<Page<SessionSummary>, StoreError> {
+        self.page(&keys::session_row_prefix(bot), Order::Forward, range).await?.try_map(|item| record(&item))
+    }
+
     /// Deletes all sessions of a bot with their logs, and what waits in them.
     pub(crate) async fn sessions_delete(&self, bot: BotId) -> Result<(), StoreError> {
         for summary in self.session_list(bot).await? {
@@ -200,6 +288,33 @@ impl AccountStore<'_> {
         }
         self.approvals_delete(bot).await?;
         self.segments_delete(bot).await
+    }
+
+    /// The write of a head whose epoch nobody changed since it was `seen`.
+    fn put_head(
+        &self,
+        bot: BotId,
+        session: &SessionKey,
+        seen: &Head,
+        head: &Head,
+        place: Place,
+    ) -> Result<Put, StoreError> {
+        let mut item = kept(session, row(keys::head(self.id, bot, session), head)?, head.updated_at);
+        item.insert(EPOCH.to_owned(), number(head.epoch));
+        item.insert(NEXT_SEQ.to_owned(), number(head.next_seq));
+        let put = Put::builder().table_name(&self.store.table).set_item(Some(item));
+        let put = if (seen.epoch, seen.next_seq) == (0, 0) {
+            put.condition_expression("attribute_not_exists(pk)")
+        } else {
+            let put = put.expression_attribute_values(":epoch", number(seen.epoch));
+            match place {
+                Place::OfEntries => put.condition_expression("epoch = :epoch"),
+                Place::OfHead => put
+                    .condition_expression("epoch = :epoch AND next_seq = :next_seq")
+                    .expression_attribute_values(":next_seq", number(seen.next_seq)),
+            }
+        };
+        put.build().map_err(|e| unavailable("describe a write", &e))
     }
 }
 
@@ -218,26 +333,6 @@ const EPOCH: &str = "epoch";
 const NEXT_SEQ: &str = "next_seq";
 
 impl Store {
-    /// The write of a head whose epoch nobody changed since it was `seen`.
-    fn put_head(&self, pk: &str, seen: &Head, head: &Head, place: Place) -> Result<Put, StoreError> {
-        let mut item = row(Key { pk: pk.to_owned(), sk: HEAD.to_owned() }, head)?;
-        item.insert(EPOCH.to_owned(), number(head.epoch));
-        item.insert(NEXT_SEQ.to_owned(), number(head.next_seq));
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        let put = if (seen.epoch, seen.next_seq) == (0, 0) {
-            put.condition_expression("attribute_not_exists(pk)")
-        } else {
-            let put = put.expression_attribute_values(":epoch", number(seen.epoch));
-            match place {
-                Place::OfEntries => put.condition_expression("epoch = :epoch"),
-                Place::OfHead => put
-                    .condition_expression("epoch = :epoch AND next_seq = :next_seq")
-                    .expression_attribute_values(":next_seq", number(seen.next_seq)),
-            }
-        };
-        put.build().map_err(|e| unavailable("describe a write", &e))
-    }
-
     /// One page of a session's partition between two sort keys.
     pub(crate) async fn log_query(
         &self,
@@ -310,6 +405,14 @@ impl Store {
         // What is left unprocessed is found by the next page.
         request.send().await.map_err(|e| unavailable("delete rows", &e))?;
         Ok(())
+    }
+}
+
+/// A row of a session, which expires when sessions of its kind do.
+fn kept(session: &SessionKey, item: Item, now: Timestamp) -> Item {
+    match session.kept_for() {
+        Some(time) => expires(item, now + time),
+        None => item,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What bots and accounts have spent on models: counters per period, changed in the transactions that let a model be
 //! called and that commit what it said.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use domain::budget::{Charge, Reserved, Settlement};
 use domain::{BotId, Budget, BudgetScope, Timestamp};
@@ -47,6 +49,12 @@ pub struct Spent {
     pub turns: u64,
 }
 
+impl Spent {
+    fn of(item: &Item) -> Spent {
+        Spent { micros: count(item, "micros"), turns: count(item, "turns") }
+    }
+}
+
 impl Spending {
     /// What [`Spending::Reserve`] sets aside, as the turn keeps it.
     pub fn reserved(&self) -> Option<Reserved> {
@@ -60,7 +68,19 @@ impl AccountStore<'_> {
     /// What the account (without a bot) or one of its bots spent in a period.
     pub async fn spent(&self, bot: Option<BotId>, period: &str) -> Result<Spent, StoreError> {
         let item = self.store.item_get(keys::spending(self.id, bot, period)).await?.unwrap_or_default();
-        Ok(Spent { micros: count(&item, "micros"), turns: count(&item, "turns") })
+        Ok(Spent::of(&item))
+    }
+
+    /// What bots spent, each in a period of its own. Bots of which nothing was counted then are left out. Costs one read, of up
+    /// to 100 rows.
+    pub async fn spent_by(
+        &self,
+        bots: impl Iterator<Item = (BotId, String)>,
+    ) -> Result<HashMap<BotId, Spent>, StoreError> {
+        let wanted: Vec<_> = bots.map(|(bot, period)| (bot, keys::spending(self.id, Some(bot), &period))).collect();
+        let found = self.store.items_get(wanted.iter().map(|(_, key)| key.clone())).await?;
+        let counted = wanted.iter().filter_map(|(bot, key)| Some((*bot, Spent::of(found.get(key)?))));
+        Ok(counted.collect())
     }
 
     /// The writes of the counters, each with whose it is.

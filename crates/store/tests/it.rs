@@ -18,8 +18,8 @@ use domain::{
 };
 use embedded::Embedded;
 use store::{
-    Allowance, CHILD_TTL, Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Notice, Spending, Spent,
-    Store, StoreError,
+    Allowance, CHILD_TTL, Commit, DeadLetter, DeadLetterStatus, DeliveryStatus, Keyring, Notice, PageRange, Spending,
+    Spent, Store, StoreError,
 };
 
 #[path = "it/approvals.rs"]
@@ -28,8 +28,12 @@ mod approvals;
 mod faults;
 #[path = "it/jobs.rs"]
 mod jobs;
+#[path = "it/pages.rs"]
+mod pages;
 #[path = "it/seal.rs"]
 mod seal;
+#[path = "it/slots.rs"]
+mod slots;
 
 struct World {
     store: Store,
@@ -85,6 +89,7 @@ fn bot(name: &str, n: u128) -> Bot {
         account: account(1),
         name: name.into(),
         status: BotStatus::Active,
+        rest: None,
         agent: "main".into(),
         model: ModelSettings::default(),
         time_zone: "UTC".into(),
@@ -95,6 +100,9 @@ fn bot(name: &str, n: u128) -> Bot {
         turn_budget: None,
         abilities: Default::default(),
         streaming: Default::default(),
+        heartbeat: Default::default(),
+        heard_at: None,
+        heard_in: Default::default(),
         created_at: at(0),
         updated_at: at(0),
         version: 1,
@@ -115,6 +123,7 @@ fn exchange(first_seq: u64, n: u32) -> Vec<Entry> {
         attachments: vec![],
         quote: None,
         sent_at: at(n.into()),
+        received_at: None,
     };
     let answer = Answer { text: format!("answer {n}"), model: "test/one".into(), ..Answer::default() };
     let bodies = [EntryBody::User(user), EntryBody::Assistant(answer)];
@@ -133,6 +142,7 @@ fn outbound(n: u32) -> Outbound {
         media: vec![],
         buttons: vec![],
         draft: None,
+        mark: None,
         parent: None,
         id: OutboundId::reply(turn(n.into()), 0),
         account: account(1),
@@ -173,7 +183,7 @@ async fn a_commit_is_all_or_nothing_and_of_two_workers_one_wins() {
     // Another worker that saw the same version, with another message: nothing of it is kept.
     let lost = commit(&world, &session, &Head::default(), 2).await;
     assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
-    assert!(state.delivery_get(bot_id(), &outbound(2).id).await.unwrap().is_none());
+    assert!(state.delivery_get(&outbound(2)).await.unwrap().is_none());
 
     // The first message again, from a worker that saw the newest version: its mark tells.
     let again = commit(&world, &session, &first, 1).await;
@@ -183,7 +193,7 @@ async fn a_commit_is_all_or_nothing_and_of_two_workers_one_wins() {
     let loaded = state.session_load(bot_id(), &session).await.unwrap();
     assert_eq!(loaded.head, second);
     assert_eq!(loaded.entries, [exchange(0, 1), exchange(2, 2)].concat());
-    let delivery = state.delivery_get(bot_id(), &outbound(2).id).await.unwrap().unwrap();
+    let delivery = state.delivery_get(&outbound(2)).await.unwrap().unwrap();
     assert_eq!((delivery.status, delivery.sent.len()), (DeliveryStatus::Pending, 0));
 }
 
@@ -248,7 +258,7 @@ async fn overdue_replies_are_found_until_they_are_delivered() {
     assert_eq!(overdue(at(100)).await, [outbound(1)]);
     world.store.outbox_put_off(&outbound(1), at(100)).await.unwrap();
     assert!(overdue(at(101)).await.is_empty(), "it was put off");
-    let mut delivery = state.delivery_get(bot_id(), &outbound(1).id).await.unwrap().unwrap();
+    let mut delivery = state.delivery_get(&outbound(1)).await.unwrap().unwrap();
     delivery.status = DeliveryStatus::Delivered;
     state.delivery_put(&delivery).await.unwrap();
     assert!(overdue(at(10_000)).await.is_empty(), "it was delivered");
@@ -339,6 +349,49 @@ async fn children_are_waited_for_until_they_answer_or_a_day_has_passed() {
     assert_eq!((log.head.next_seq, log.entries.len()), (2, 2), "the log does not know of them");
 }
 
+/// A message that one commit takes in and answers: its mark is the record of the answer's delivery.
+#[tokio::test]
+async fn a_mark_is_the_record_of_its_answers_delivery() {
+    let world = world().await;
+    let state = world.store.account(account(1));
+    let session = SessionKey::main("main");
+    let mark = domain::Mark { session: session.clone(), message: message(1) };
+    let reply = Outbound { mark: Some(Box::new(mark)), ..outbound(1) };
+    let entries = exchange(0, 1);
+    let head = Head { next_seq: entries.len() as u64, updated_at: at(1), ..Head::default() };
+    let commit = Commit {
+        seen: &Head::default(),
+        head: &head,
+        entries: &entries,
+        marks: &[message(1)],
+        outbox: std::slice::from_ref(&reply),
+        spending: &Spending::Nothing,
+        place: None,
+    };
+    state.session_commit(bot_id(), &session, &commit).await.unwrap();
+    let of_turn =
+        async || state.delivery_of_turn(bot_id(), &session, turn(1), Some(&message(1))).await.unwrap().unwrap();
+    assert_eq!(of_turn().await, state.delivery_get(&reply).await.unwrap().unwrap());
+
+    // One worker has sent a part and another one all of it; then the first comes to recording.
+    let mut whole = of_turn().await;
+    whole.sent = vec!["1".into(), "2".into()];
+    let first = store::Delivery { sent: vec!["1".into()], ..whole.clone() };
+    state.delivery_put(&whole).await.unwrap();
+    assert!(matches!(state.delivery_put(&first).await, Err(StoreError::Conflict(_))), "it lags behind");
+    whole.status = DeliveryStatus::Delivered;
+    state.delivery_put(&whole).await.unwrap();
+    let undone = store::Delivery { status: DeliveryStatus::Pending, ..whole.clone() };
+    assert!(matches!(state.delivery_put(&undone).await, Err(StoreError::Conflict(_))), "it was delivered");
+    assert_eq!(of_turn().await, whole);
+
+    // The mark still is one.
+    let (seen, head) = (head.clone(), Head { next_seq: 4, ..head.clone() });
+    let again = Commit { seen: &seen, head: &head, entries: &exchange(2, 1), outbox: &[], ..commit };
+    let again = state.session_commit(bot_id(), &session, &again).await;
+    assert!(matches!(&again, Err(StoreError::AlreadyTaken(taken)) if *taken == [message(1)]), "{again:?}");
+}
+
 #[tokio::test]
 async fn what_a_tool_sends_is_written_once_and_queued_until_it_is_delivered() {
     let world = world().await;
@@ -347,7 +400,7 @@ async fn what_a_tool_sends_is_written_once_and_queued_until_it_is_delivered() {
     assert!(state.outbox_put(&sent).await.unwrap());
     let other = Outbound { text: "something else".into(), ..sent.clone() };
     assert!(state.outbox_put(&other).await.unwrap(), "it was perhaps never queued");
-    let mut delivery = state.delivery_get(bot_id(), &sent.id).await.unwrap().unwrap();
+    let mut delivery = state.delivery_get(&sent).await.unwrap().unwrap();
     assert_eq!(delivery.outbound, sent);
     delivery.status = DeliveryStatus::Delivered;
     state.delivery_put(&delivery).await.unwrap();
@@ -393,12 +446,15 @@ async fn dead_letters_are_recorded_once_and_settled_once() {
     world.store.dead_letter_record(&letter).await.unwrap();
     let replayed = state.dead_letter_settle(&letter, DeadLetterStatus::Replayed).await.unwrap();
     world.store.dead_letter_record(&letter).await.unwrap();
-    assert_eq!(state.dead_letter_list(at(1)).await.unwrap(), [replayed]);
+    assert_eq!(state.dead_letter_page(&PageRange::default(), at(1)).await.unwrap().items, [replayed]);
     let again = state.dead_letter_settle(&letter, DeadLetterStatus::Discarded).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
     assert!(world.store.account(account(9)).dead_letter_get(letter.id).await.unwrap().is_none());
     let later = at(0) + Duration::from_secs(91 * 24 * 3600);
-    assert!(state.dead_letter_list(later).await.unwrap().is_empty(), "they are kept for ninety days");
+    assert!(
+        state.dead_letter_page(&PageRange::default(), later).await.unwrap().items.is_empty(),
+        "they are kept for ninety days"
+    );
 }
 
 #[tokio::test]
@@ -504,10 +560,11 @@ async fn the_owner_is_told_once_of_each_thing() {
     assert!(state.notice_put(&notice("budget", 1)).await.unwrap());
     assert!(!state.notice_put(&notice("budget", 2)).await.unwrap());
     assert!(state.notice_put(&notice("price", 3)).await.unwrap());
-    let told = state.notice_list(at(4)).await.unwrap();
+    let told = state.notice_page(&PageRange::default(), at(4)).await.unwrap().items;
     assert_eq!(told, [notice("price", 3), notice("budget", 1)]);
-    state.notice_delete("price").await.unwrap();
-    assert_eq!(state.notice_list(at(4)).await.unwrap(), [notice("budget", 1)]);
+    assert!(state.notice_delete("price", at(4)).await.unwrap());
+    assert!(!state.notice_delete("price", at(4)).await.unwrap());
+    assert_eq!(state.notice_page(&PageRange::default(), at(4)).await.unwrap().items, [notice("budget", 1)]);
 }
 
 #[tokio::test]

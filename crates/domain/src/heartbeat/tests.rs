@@ -14,7 +14,6 @@ fn facts<'a>() -> Facts<'a> {
         now: at("2026-11-23T12:00:00Z"),
         zone: "UTC",
         note: Some("- water the plants"),
-        events: 0,
         last_run: None,
         last_news: None,
         has_budget: true,
@@ -35,7 +34,6 @@ fn the_model_is_asked_only_if_there_can_be_something_to_do() {
     assert_eq!(gate(facts()), Gate::Run);
     assert_eq!(gate(Facts { note: None, ..facts() }), Gate::Skip(SkipReason::NothingToDo));
     assert_eq!(gate(Facts { note: Some("# Heartbeat\n\n- [ ]\n"), ..facts() }), Gate::Skip(SkipReason::NothingToDo));
-    assert_eq!(gate(Facts { note: None, events: 1, ..facts() }), Gate::Run);
     assert_eq!(gate(Facts { is_turn_under_way: true, ..facts() }), Gate::Skip(SkipReason::TurnUnderWay));
     assert_eq!(gate(Facts { has_budget: false, ..facts() }), Gate::Skip(SkipReason::NoBudget));
 }
@@ -43,15 +41,14 @@ fn the_model_is_asked_only_if_there_can_be_something_to_do() {
 #[test]
 fn a_bot_that_waits_for_news_does_not_look_twice_at_the_same() {
     let settings = HeartbeatSettings { only_on_news: true, ..each_half_hour() };
-    let gate = |run: Option<&str>, news: Option<&str>, events| {
-        heartbeat_gate(&settings, &Facts { last_run: run.map(at), last_news: news.map(at), events, ..facts() })
+    let gate = |run: Option<&str>, news: Option<&str>| {
+        heartbeat_gate(&settings, &Facts { last_run: run.map(at), last_news: news.map(at), ..facts() })
     };
     let (earlier, later) = (Some("2026-11-23T10:00:00Z"), Some("2026-11-23T11:00:00Z"));
-    assert_eq!(gate(None, None, 0), Gate::Run);
-    assert_eq!(gate(earlier, None, 0), Gate::Skip(SkipReason::NothingNew));
-    assert_eq!(gate(later, earlier, 0), Gate::Skip(SkipReason::NothingNew));
-    assert_eq!(gate(earlier, later, 0), Gate::Run);
-    assert_eq!(gate(later, earlier, 1), Gate::Run);
+    assert_eq!(gate(None, None), Gate::Run);
+    assert_eq!(gate(earlier, None), Gate::Skip(SkipReason::NothingNew));
+    assert_eq!(gate(later, earlier), Gate::Skip(SkipReason::NothingNew));
+    assert_eq!(gate(earlier, later), Gate::Run);
 }
 
 #[test]

@@ -56,8 +56,11 @@ impl Job {
         Some(Claim { fire, again, lost, next: job.state.next, job })
     }
 
-    /// A run that the owner asks for, beside the schedule.
-    pub fn run_now(&self, now: Timestamp) -> Claim {
+    /// A run that the owner asks for, beside the schedule. `None`: [`MAX_PENDING`] runs wait for their end already.
+    pub fn run_now(&self, now: Timestamp) -> Option<Claim> {
+        if self.state.pending.len() >= MAX_PENDING {
+            return None;
+        }
         let mut run = Firing { scheduled: now, at: now };
         while self.state.pending.iter().any(|pending| pending.scheduled == run.scheduled) {
             run.scheduled = run.scheduled + Duration::from_millis(1);
@@ -66,7 +69,7 @@ impl Job {
         state.pending.push(run);
         state.again_at = again_at(&state, now);
         let job = Job { state, version: self.version + 1, ..self.clone() };
-        Claim { fire: vec![run], again: vec![], lost: vec![], next: job.state.next, job }
+        Some(Claim { fire: vec![run], again: vec![], lost: vec![], next: job.state.next, job })
     }
 
     /// Moves `state` past what is due, and returns the runs that this makes and how many times get none.

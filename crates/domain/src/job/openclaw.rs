@@ -20,6 +20,8 @@ const BOOKKEEPING: &[&str] = &[
     "version",
     "state",
     "scheduledToolPolicy",
+    // Looked at by itself.
+    "wakeMode",
 ];
 
 const NO_SHELL: &str = "the bot has no shell here, so a job cannot run commands; say what to do in an `agentTurn`";
@@ -56,8 +58,17 @@ impl JobSpec {
         let known = serde_json::to_value(&spec).map_err(|e| BadJob::Malformed(e.to_string()))?;
         let mut left_out = vec![];
         compare("", fields, &known, &mut left_out);
+        if waits_for_heartbeat(fields) {
+            left_out.push("wakeMode (the job begins at its own time, not with the next heartbeat)".to_owned());
+        }
         Ok((spec, left_out))
     }
+}
+
+/// Whether OpenClaw would hold the job back, which a heartbeat itself is not.
+fn waits_for_heartbeat(job: &Map<String, Value>) -> bool {
+    let is_heartbeat = job.get("payload").is_some_and(|payload| payload["kind"] == "heartbeat");
+    !is_heartbeat && job.get("wakeMode").is_some_and(|mode| mode == "next-heartbeat")
 }
 
 /// Notes what is said in `given` and not understood in `known`.

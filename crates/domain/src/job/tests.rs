@@ -19,7 +19,6 @@ fn spec(schedule: Schedule) -> JobSpec {
         enabled: true,
         schedule,
         session_target: SessionTarget::Isolated,
-        wake_mode: WakeMode::Now,
         payload: Payload::SystemEvent { text: "Look.".into() },
         delivery: None,
         delete_after_run: None,
@@ -42,7 +41,7 @@ fn once(secs: u64) -> Schedule {
 }
 
 fn report(scheduled: Timestamp, ended_at: Timestamp, outcome: Outcome) -> Report {
-    Report { scheduled, started_at: scheduled, ended_at, outcome, cost: 5, turn: None }
+    Report { scheduled, started_at: scheduled, ended_at, outcome, cost: 5, model_calls: 1, turn: None }
 }
 
 fn failed() -> Outcome {
@@ -95,10 +94,7 @@ fn openclaws_jobs_are_read() {
         "wakeMode": "next-heartbeat", "payload": { "kind": "heartbeat" }, "state": {}
     }))
     .unwrap();
-    assert_eq!(
-        (left_out, heartbeat.payload.clone(), heartbeat.wake_mode),
-        (vec![], Payload::Heartbeat, WakeMode::NextHeartbeat)
-    );
+    assert_eq!((left_out, heartbeat.payload.clone()), (vec![], Payload::Heartbeat));
     assert_eq!(heartbeat.check(), Ok(()));
 
     let (_, left_out) = openclaw(json!({
@@ -108,6 +104,23 @@ fn openclaws_jobs_are_read() {
     }))
     .unwrap();
     assert_eq!(left_out, ["pacing", "payload.allowUnsafeExternalContent"]);
+
+    let (_, left_out) = openclaw(json!({
+        "name": "digest", "schedule": { "kind": "every", "everyMs": 3_600_000 }, "wakeMode": "next-heartbeat",
+        "payload": {
+            "kind": "agentTurn", "message": "read", "lightContext": true, "timeoutSeconds": 60, "fallbacks": ["openai/gpt-5"]
+        }
+    }))
+    .unwrap();
+    assert_eq!(
+        left_out,
+        [
+            "payload.fallbacks",
+            "payload.lightContext",
+            "payload.timeoutSeconds",
+            "wakeMode (the job begins at its own time, not with the next heartbeat)"
+        ]
+    );
 }
 
 #[test]
@@ -144,7 +157,7 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
 #[test]
 fn a_job_keeps_its_shape() {
     let mut job = created(spec(each(60)));
-    job = job.run_now(at(5)).job;
+    job = job.run_now(at(5)).unwrap().job;
     let written = serde_json::to_value(&job).unwrap();
     assert_eq!(serde_json::from_value::<Job>(written.clone()).unwrap(), job);
     assert_eq!(written["state"]["nextRunAtMs"], json!(at(60).as_millis()));
@@ -184,7 +197,7 @@ fn a_reminder_fires_once_and_is_gone() {
 
     let kept = created(JobSpec { delete_after_run: Some(false), ..spec(once(90)) });
     let job = run(&kept, at(90), Outcome::Ok).job.unwrap();
-    assert!(!job.spec.enabled && job.due_at().is_none() && job.state.wakes == 1);
+    assert!(!job.spec.enabled && job.due_at().is_none() && job.state.total.wakes == 1);
     assert!(matches!(
         job.edit(JobSpec { enabled: true, ..job.spec.clone() }, "UTC", at(100)),
         Err(BadJob::Schedule(_))
@@ -250,7 +263,7 @@ fn a_run_that_nobody_reports_is_sent_again_less_and_less_often_and_then_given_up
 fn an_end_counts_once() {
     let claim = created(spec(each(60))).claim(at(60), at(60)).unwrap();
     let job = claim.job.finish(report(at(60), at(70), Outcome::Ok)).unwrap().job.unwrap();
-    assert_eq!((job.state.wakes, job.state.model_runs, job.state.cost), (1, 1, 5));
+    assert_eq!((job.state.total.wakes, job.state.total.model_calls, job.state.total.cost), (1, 1, 5));
     assert_eq!(job.finish(report(at(60), at(80), Outcome::Ok)), None);
     assert_eq!(job.due_at(), Some(at(120)));
 }
@@ -261,10 +274,10 @@ fn a_heartbeat_with_nothing_to_do_counts_as_a_wake_without_a_model() {
     for beat in 1..=48 {
         let outcome = Outcome::Skipped { reason: "HEARTBEAT.md says nothing to do".into() };
         let claim = job.claim(at(beat * 1800), at(beat * 1800)).unwrap();
-        let report = Report { cost: 0, ..report(at(beat * 1800), at(beat * 1800), outcome) };
+        let report = Report { cost: 0, model_calls: 0, ..report(at(beat * 1800), at(beat * 1800), outcome) };
         job = claim.job.finish(report).unwrap().job.unwrap();
     }
-    assert_eq!((job.state.wakes, job.state.model_runs, job.state.cost), (48, 0, 0));
+    assert_eq!((job.state.total.wakes, job.state.total.model_calls, job.state.total.cost), (48, 0, 0));
 }
 
 #[test]
@@ -312,9 +325,9 @@ fn a_reminder_that_fails_is_tried_again_and_then_kept_for_its_owner() {
 
 #[test]
 fn a_run_by_hand_leaves_the_schedule_alone() {
-    let claim = created(spec(once(600))).run_now(at(5));
+    let claim = created(spec(once(600))).run_now(at(5)).unwrap();
     assert_eq!((claim.fire.len(), claim.next), (1, Some(at(600))));
-    let twice = claim.job.run_now(at(5));
+    let twice = claim.job.run_now(at(5)).unwrap();
     assert_ne!(twice.fire, claim.fire);
     let job = claim.job.finish(report(at(5), at(6), Outcome::Ok)).unwrap().job.expect("its time is still to come");
     assert_eq!(job.due_at(), Some(at(600)));
@@ -323,8 +336,95 @@ fn a_run_by_hand_leaves_the_schedule_alone() {
 
     let disabled = created(JobSpec { enabled: false, ..spec(each(60)) });
     assert_eq!(disabled.due_at(), None);
-    let job = disabled.run_now(at(5)).job.finish(report(at(5), at(6), Outcome::Ok)).unwrap().job.unwrap();
+    let job = disabled.run_now(at(5)).unwrap().job.finish(report(at(5), at(6), Outcome::Ok)).unwrap().job.unwrap();
     assert!(!job.spec.enabled && job.due_at().is_none());
+}
+
+#[test]
+fn only_so_many_runs_wait_for_their_end() {
+    let mut job = created(spec(each(3600)));
+    for _ in 0..MAX_PENDING {
+        job = job.run_now(at(5)).unwrap().job;
+    }
+    assert_eq!(job.run_now(at(5)), None);
+    assert!(job.claim(at(3600), at(3660)).unwrap().fire.is_empty());
+}
+
+#[test]
+fn a_reminder_that_did_not_run_is_kept_and_its_owner_told() {
+    let skipped = || Outcome::Skipped { reason: "the bot is paused".into() };
+    let Finished { job, paused, .. } = run(&created(spec(once(60))), at(60), skipped());
+    let job = job.expect("it is kept");
+    assert!(!job.spec.enabled && job.due_at().is_none());
+    assert_eq!(job.state.paused, paused);
+    assert!(paused.unwrap().reason.contains("the bot is paused"));
+    // Given another time it is as new, and gone once it went well.
+    let again = job.edit(JobSpec { enabled: true, schedule: once(600), ..job.spec.clone() }, "UTC", at(70)).unwrap();
+    assert_eq!((again.due_at(), &again.state.paused), (Some(at(600)), &None));
+    assert_eq!(run(&again, at(600), Outcome::Ok).job, None);
+    // What runs again and again is skipped without a word, also if it is deleted once it went well.
+    let often = JobSpec { delete_after_run: Some(true), ..spec(each(60)) };
+    let Finished { job, paused, .. } = run(&created(often), at(60), skipped());
+    assert_eq!((job.unwrap().due_at(), paused), (Some(at(120)), None));
+}
+
+#[test]
+fn when_a_model_last_answered_is_remembered_however_long_ago() {
+    let mut job = run(&created(spec(each(60))), at(60), Outcome::Ok).job.unwrap();
+    assert_eq!(job.state.last_asked_at, Some(at(60)));
+    for minute in 2..100 {
+        let claim = job.claim(at(minute * 60), at(minute * 60)).unwrap();
+        let outcome = Outcome::Skipped { reason: "nothing".into() };
+        let end = Report { model_calls: 0, ..report(claim.fire[0].scheduled, at(minute * 60), outcome) };
+        job = claim.job.finish(end).unwrap().job.unwrap();
+    }
+    assert_eq!(job.state.last_asked_at, Some(at(60)));
+}
+
+#[test]
+fn runs_that_are_made_up_for_fail_together_and_wait_together() {
+    let job = created(JobSpec { missed: Missed::All { cap: 10 }, ..spec(each(60)) });
+    let mut now = at(6000);
+    let claim = job.claim(now, now).unwrap();
+    assert_eq!(claim.fire.len(), 10);
+    let mut job = claim.job;
+    let mut waits = vec![];
+    while job.spec.enabled {
+        // All that wait begin side by side, and the first three end.
+        let begun: Vec<Firing> = job.state.pending.iter().copied().filter(|run| run.at <= now).take(3).collect();
+        assert!(!begun.is_empty(), "{:?}", job.state);
+        for (index, run) in begun.iter().enumerate() {
+            let end =
+                Report { started_at: now, ..report(run.scheduled, now + Duration::from_secs(index as u64), failed()) };
+            job = job.finish(end).unwrap().job.unwrap();
+        }
+        let errors = job.state.consecutive_errors;
+        assert_eq!(errors as usize, waits.len() + 1, "as many as fail together count as one");
+        // Those that were not begun wait as long as the error says.
+        let Some(again_at) = job.state.again_at else { break };
+        assert!(job.state.pending.iter().all(|run| run.at >= again_at));
+        waits.push(again_at.since(now).as_secs());
+        now = again_at + Duration::from_secs(1);
+        let Some(claim) = job.claim(now, now) else { panic!("they are sent again") };
+        assert!(!claim.again.is_empty());
+        job = claim.job;
+    }
+    assert_eq!(waits[..3], [30, 60, 300]);
+}
+
+#[test]
+fn runs_are_not_spread_beyond_the_next_one() {
+    let spread = |schedule: Schedule, jitter_ms| JobSpec { jitter_ms, ..spec(schedule) }.check();
+    let cron = |expr: &str| Schedule::Cron { expr: expr.into(), tz: Some("Europe/Berlin".into()), stagger_ms: None };
+    assert_eq!(spread(each(60), 59_999), Ok(()));
+    assert_eq!(spread(each(60), 60_000), Err(BadJob::Jitter(Duration::from_secs(60))));
+    assert_eq!(spread(cron("*/10 * * * *"), 599_999), Ok(()));
+    assert_eq!(spread(cron("*/10 * * * *"), 600_000), Err(BadJob::Jitter(Duration::from_secs(600))));
+    // The shortest of all counts.
+    assert_eq!(spread(cron("0,5 9 * * *"), 300_000), Err(BadJob::Jitter(Duration::from_secs(300))));
+    assert_eq!(spread(once(60), 86_400_000), Ok(()));
+    let error = spread(each(60), 60_000).unwrap_err().to_string();
+    assert!(error.contains("jitterMs") && error.contains("60000 ms"), "{error}");
 }
 
 #[test]

@@ -58,7 +58,17 @@ fn user() -> impl Strategy<Value = UserMessage> {
     (text(), channel, sender, text(), rest).prop_map(|(id, channel, sender, text, rest)| {
         let (attachments, quote, sent_at, is_command) = rest;
         let message = MessageId::of(LinkId::from_parts(Timestamp::default(), 1), &id);
-        UserMessage { message, channel, sender, text, is_command, attachments, quote, sent_at }
+        UserMessage {
+            message,
+            channel,
+            sender,
+            text,
+            is_command,
+            attachments,
+            quote,
+            sent_at,
+            received_at: is_command.then_some(sent_at),
+        }
     })
 }
 

@@ -194,22 +194,32 @@ fn question(calls: &[&ToolCall], code: &str) -> String {
     text
 }
 
-/// The question on its way to the chat; none where it is read from the log, or where no person reads what is sent.
+/// The three answers to the question `code`.
+pub fn approval_buttons(code: &str) -> Vec<Button> {
+    let button = |label: &str, decision| Button {
+        label: label.to_owned(),
+        command: format!("/approve {code} {}", crate::control::word(&decision)),
+    };
+    vec![button("Allow once", Decision::Once), button("Always", Decision::Always), button("Deny", Decision::Deny)]
+}
+
+/// The question on its way to the chat; none where it is read from the log, or where no person reads what is sent. Who does
+/// not own the bot is not told what it wants to do: that may be another's secret, and a worker asks the owner elsewhere.
 fn outbound(turn: &ActiveTurn, code: &str, text: String, now: Timestamp) -> Vec<Outbound> {
     let is_read_by_a_person = turn.reply.parent.is_none();
     let mut outbox: Vec<Outbound> =
         turn.reply.outbound(OutboundId::question(turn.id, code), text, now).into_iter().collect();
     outbox.retain(|_| is_read_by_a_person);
     for outbound in &mut outbox {
-        let button = |label: &str, decision| Button {
-            label: label.to_owned(),
-            command: format!("/approve {code} {}", crate::control::word(&decision)),
-        };
-        outbound.buttons = vec![
-            button("Allow once", Decision::Once),
-            button("Always", Decision::Always),
-            button("Deny", Decision::Deny),
-        ];
+        if turn.is_owners {
+            outbound.buttons = approval_buttons(code);
+        } else {
+            let minutes = APPROVAL_TIME.as_secs() / 60;
+            outbound.text = format!(
+                "I want to use a tool that needs my owner's approval, and have asked for it. I go on once they have answered, or \
+                 without it in {minutes} minutes."
+            );
+        }
     }
     outbox
 }

@@ -53,7 +53,7 @@ pub(super) fn obey(view: &View<'_>, inbound: &Inbound, control: &Control) -> Vec
         Control::Help => only_tell(help()),
         Control::Whoami => only_tell(whoami(inbound)),
         Control::Model { to } => {
-            let (text, settings) = choose_model(view, to);
+            let (text, settings) = choose_model(view, to, inbound.is_owner);
             tell(text, Commit { settings, ..Commit::default() })
         }
         Control::Think { to } => {
@@ -69,7 +69,7 @@ pub(super) fn obey(view: &View<'_>, inbound: &Inbound, control: &Control) -> Vec
             let settings = Some(SessionSettings { usage: *footer, ..view.head.settings.clone() });
             tell(text.to_owned(), Commit { settings, ..Commit::default() })
         }
-        Control::Report { what } => vec![said, Action::Report { turn, what: *what }],
+        Control::Report { what } => vec![said, Action::Report { turn, what: what.clone() }],
         Control::Misread { name } => {
             let info = COMMANDS.iter().find(|info| info.name == name);
             let usage = info.map(|info| format!(" Write `{}`.", info.usage())).unwrap_or_default();
@@ -109,7 +109,7 @@ fn whoami(inbound: &Inbound) -> String {
     )
 }
 
-fn choose_model(view: &View<'_>, to: &Choice<String>) -> (String, Option<SessionSettings>) {
+fn choose_model(view: &View<'_>, to: &Choice<String>, is_owner: bool) -> (String, Option<SessionSettings>) {
     let bot = &view.bot.model;
     let Some(own) = bot.model.as_deref() else {
         return ("I run on the built-in demo model. My owner can give me a better one.".to_owned(), None);
@@ -130,7 +130,8 @@ fn choose_model(view: &View<'_>, to: &Choice<String>) -> (String, Option<Session
             (format!("Models:\n{}\nChoose with `/model provider/model` or `/model default`.", lines.join("\n")), None)
         }
         Choice::Default => (format!("From now on I think with `{own}`."), chosen(None)),
-        Choice::To(model) if bot.reach(model).is_some() => {
+        // A model that its owner did not name may cost them anything.
+        Choice::To(model) if bot.reach(model).is_some() && (is_owner || bot.lists(model)) => {
             (format!("From now on I think with `{model}`."), chosen((model != own).then(|| model.clone())))
         }
         Choice::To(model) => {

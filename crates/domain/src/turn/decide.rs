@@ -8,15 +8,23 @@ use super::{
 };
 use crate::budget::{Settlement, dollars};
 use crate::entry::{Answer, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, UserMessage};
+use crate::heartbeat::{heartbeat_reply, is_silent_reply};
 use crate::message::OutboundId;
 use crate::queueing::DropPolicy;
 use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, TurnId, Usage, context};
+
+/// The most that an answer may take in its row, in bytes, where a row may have 400 KB and holds more than the answer.
+const MAX_WRITTEN_ANSWER: usize = 250_000;
 
 /// How much of a message is told of when it was left out, in characters.
 const DROPPED_CHARS: usize = 160;
 
 /// The shortest wait for more messages: a queue counts in seconds.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The most pieces that an album has, and within what time of each other they come.
+const MAX_ALBUM: usize = 10;
+const ALBUM_WITHIN: Duration = Duration::from_secs(2);
 
 /// What stands in place of a summary that could not be had.
 const NO_SUMMARY: &str = "(The earlier part of this conversation could not be summarised and is not shown.)";
@@ -54,8 +62,8 @@ fn is_stopped(view: &View<'_>, turn: &ActiveTurn) -> Option<StoppedBy> {
 
 /// What was received before this time is not answered.
 fn cutoff(view: &View<'_>) -> Option<(Timestamp, StoppedBy)> {
-    // What a session says interrupts nobody: a person waits for what is under way.
-    let asks = |inbound: &&Inbound| inbound.control.is_none() && !inbound.is_from_session() && is_new(view, inbound);
+    // What a session or a job says interrupts nobody: a person waits for what is under way.
+    let asks = |inbound: &&Inbound| inbound.control.is_none() && inbound.is_from_person() && is_new(view, inbound);
     let newest = || view.waiting.iter().filter(asks).map(|inbound| inbound.received_at).max();
     let interrupts = view.queue().mode == QueueMode::Interrupt;
     let message = if interrupts { newest().map(|at| (at, StoppedBy::Message)) } else { None };
@@ -117,7 +125,9 @@ fn take_next(view: &View<'_>) -> Vec<Action> {
 /// Begins a turn with the message at `index`, and those behind it that share it.
 fn begin(view: &View<'_>, index: usize) -> Vec<Action> {
     let inbound = &view.waiting[index];
-    let turn = ActiveTurn::begin(view, inbound);
+    let mut turn = ActiveTurn::begin(view, inbound);
+    // No piece of an album interrupts the others.
+    turn.asked_at = pieces(view, index).iter().map(|piece| piece.received_at).max().unwrap_or(turn.asked_at);
     if let Some(by) = is_stopped(view, &turn) {
         let stopped = append(&turn, EntryBody::Stopped { by });
         let end = Commit { outbox: tell_of_stop(view, &turn), ..Commit::default() };
@@ -126,14 +136,15 @@ fn begin(view: &View<'_>, index: usize) -> Vec<Action> {
     if let Some(dropped) = drop_some(view, &turn, index) {
         return dropped;
     }
-    let mode = view.queue().mode;
-    if mode == QueueMode::Collect
-        && let Some(wait) = debounce(view)
-    {
+    let collects = view.queue().mode == QueueMode::Collect;
+    let wait = if collects { debounce(view) } else { None };
+    if let Some(wait) = wait.or_else(|| more_of_album(view, index)) {
         return vec![Action::GiveBack { wait }, Action::Finish];
     }
-    let together = if mode == QueueMode::Collect { collected(view, index) } else { &view.waiting[index..=index] };
-    let reset = view.bot.resets.due(&inbound.address, view.head.updated_at, view.now, &view.bot.time_zone);
+    let together = if collects { collected(view, index) } else { pieces(view, index) };
+    // What jobs and sessions say, and what commands write, does not keep a conversation from growing old.
+    let heard_at = view.head.heard_at.unwrap_or(view.head.updated_at);
+    let reset = view.bot.resets.due(&inbound.address, heard_at, view.now, &view.bot.time_zone);
     let reset = reset.filter(|_| view.head.next_seq > 0);
     start(view, turn, together, reset)
 }
@@ -171,9 +182,27 @@ fn debounce(view: &View<'_>) -> Option<Duration> {
     (view.may_give_back && has_waited && !left.is_zero()).then(|| left.max(SHORTEST_WAIT))
 }
 
+/// For how long to wait for the other pieces of an album: a channel posts them one by one.
+fn more_of_album(view: &View<'_>, index: usize) -> Option<Duration> {
+    let pieces = pieces(view, index);
+    let newest = pieces.last().filter(|last| last.album.is_some())?;
+    let is_coming = pieces.len() < MAX_ALBUM && view.now.since(newest.received_at) < ALBUM_WITHIN;
+    (view.may_give_back && is_coming).then_some(SHORTEST_WAIT)
+}
+
+/// The message at `index`, and behind it the other pieces of its album.
+fn pieces<'a>(view: &View<'a>, index: usize) -> &'a [Inbound] {
+    let waiting = &view.waiting[index..];
+    let (first, place) = (&waiting[0], ReplyTo::of(&waiting[0]));
+    let fits = |inbound: &&Inbound| {
+        first.album.is_some() && inbound.album == first.album && place.is_where(inbound) && is_new(view, inbound)
+    };
+    &waiting[..waiting.iter().take_while(fits).count().max(1)]
+}
+
 /// Leaves messages out if more wait than the cap allows.
 fn drop_some(view: &View<'_>, turn: &ActiveTurn, index: usize) -> Option<Vec<Action>> {
-    let asks = |inbound: &&Inbound| inbound.control.is_none() && is_new(view, inbound);
+    let asks = |inbound: &&Inbound| inbound.control.is_none() && inbound.job.is_none() && is_new(view, inbound);
     let waiting: Vec<&Inbound> = view.waiting[index..].iter().filter(asks).collect();
     let settings = view.queue();
     let surplus = waiting.len().checked_sub(settings.cap as usize).filter(|surplus| *surplus > 0)?;
@@ -182,7 +211,7 @@ fn drop_some(view: &View<'_>, turn: &ActiveTurn, index: usize) -> Option<Vec<Act
         DropPolicy::New => &waiting[waiting.len() - surplus..],
     };
     let summary = (settings.drop == DropPolicy::Summarize).then(|| summary_of(dropped));
-    let messages = dropped.iter().map(|inbound| user_message(inbound)).collect();
+    let messages = dropped.iter().map(|inbound| UserMessage::of(inbound)).collect();
     let mut turn = turn.clone();
     turn.reply = ReplyTo::of(dropped[0]);
     let text = match (&summary, settings.drop) {
@@ -210,8 +239,11 @@ fn summary_of(dropped: &[&Inbound]) -> String {
 fn collected<'a>(view: &View<'a>, index: usize) -> &'a [Inbound] {
     let waiting = &view.waiting[index..];
     let place = ReplyTo::of(&waiting[0]);
-    let fits = |inbound: &&Inbound| inbound.control.is_none() && place.is_where(inbound) && is_new(view, inbound);
-    &waiting[..waiting.iter().take_while(fits).count()]
+    let fits = |inbound: &&Inbound| {
+        inbound.control.is_none() && inbound.job.is_none() && place.is_where(inbound) && is_new(view, inbound)
+    };
+    // The run of a job is a turn of its own.
+    &waiting[..waiting.iter().take_while(fits).count().max(1)]
 }
 
 /// A worker takes up a turn that another one left.
@@ -275,6 +307,8 @@ fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<A
             // Only from the same place: a turn has one answer, and it goes where its messages came from.
             None if view.queue().mode == QueueMode::Steer
                 && inbound.control.is_none()
+                && inbound.job.is_none()
+                && turn.job.is_none()
                 && turn.reply.is_where(inbound) =>
             {
                 take_in(&mut turn, inbound);
@@ -331,8 +365,9 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
     // A later answer may use the same ids for other calls.
     turn.approved.clear();
     if turn.steps < MAX_STEPS && !answer.tool_calls.is_empty() {
+        let outbox = beside_calls(view, &turn, &answer.text);
         let appended = append(&turn, EntryBody::Assistant(answer));
-        return vec![appended, commit(Commit { turn: Some(turn), settle, ..Commit::default() })];
+        return vec![appended, commit(Commit { turn: Some(turn), outbox, settle, ..Commit::default() })];
     }
     if !answer.tool_calls.is_empty() {
         answer.tool_calls.clear();
@@ -342,14 +377,25 @@ fn answered(view: &View<'_>, turn: &ActiveTurn, answer: Answer) -> Vec<Action> {
             );
         }
     }
-    let outbox = match (answer.text.trim() == NO_REPLY, &turn.reply.parent) {
-        (false, _) => reply(view, &turn, with_footer(view, &turn, &answer)),
-        // A session that waits is told that there is nothing, or it would wait for ever.
-        (true, Some(_)) => reply(view, &turn, String::new()),
-        (true, None) => vec![],
+    let outbox = match (said(&turn, &answer.text), &turn.reply.parent) {
+        (Some(text), _) => reply(view, &turn, with_footer(view, &turn, text, &answer)),
+        // A session that waits is told that there is nothing, or it would wait for ever. Nobody waits for a job.
+        (None, Some(_)) if turn.job.is_none() => reply(view, &turn, String::new()),
+        (None, _) => vec![],
     };
     let answered = append(&turn, EntryBody::Assistant(answer));
     vec![answered, commit(Commit { outbox, settle, ..Commit::default() })]
+}
+
+/// What an answer says beside its calls, as a message of its own where people see nothing of it otherwise. If its worker dies
+/// before it is queued, the sweep of the outbox finds it.
+fn beside_calls(view: &View<'_>, turn: &ActiveTurn, text: &str) -> Vec<Outbound> {
+    let is_for_people = turn.reply.parent.is_none() && turn.job.is_none();
+    if !is_for_people || text.trim().is_empty() || !view.bot.streaming.sends_each_step(turn.reply.channel) {
+        return vec![];
+    }
+    let id = OutboundId::reply(turn.id, turn.steps);
+    said(turn, text).and_then(|text| turn.reply.outbound(id, text, view.now)).into_iter().collect()
 }
 
 fn summarised(view: &View<'_>, turn: &ActiveTurn, keep_from: u64, answer: Answer) -> Vec<Action> {
@@ -394,7 +440,9 @@ fn failed(view: &View<'_>, turn: &ActiveTurn, text: String, detail: String, cost
         };
         return compacted(view, &paid(turn, spent), compaction, settle);
     }
-    let outbox = reply(view, turn, text.clone());
+    // Its owner is told by the job's history, and once it is switched off.
+    let is_heartbeat = turn.job.as_ref().is_some_and(|run| run.is_heartbeat);
+    let outbox = if is_heartbeat { vec![] } else { reply(view, turn, text.clone()) };
     let failed = append(turn, EntryBody::Failed { text, detail });
     vec![failed, commit(Commit { outbox, settle, ..Commit::default() })]
 }
@@ -411,11 +459,20 @@ fn other_turn(view: &View<'_>, turn: &ActiveTurn) -> Option<ActiveTurn> {
     view.head.turn.clone().filter(|other| other.id != turn.id)
 }
 
+/// What of an answer is sent; `None`: nobody is to hear it.
+fn said(turn: &ActiveTurn, text: &str) -> Option<String> {
+    match &turn.job {
+        Some(run) if run.is_heartbeat => heartbeat_reply(text),
+        Some(_) => (!is_silent_reply(text)).then(|| text.to_owned()),
+        None => (text.trim() != NO_REPLY).then(|| text.to_owned()),
+    }
+}
+
 /// An answer as it is sent: with a line of what its turn took, if the session wants one.
-fn with_footer(view: &View<'_>, turn: &ActiveTurn, answer: &Answer) -> String {
+fn with_footer(view: &View<'_>, turn: &ActiveTurn, text: String, answer: &Answer) -> String {
     let footer = view.head.settings.usage;
-    if footer == UsageFooter::Off || answer.text.trim().is_empty() {
-        return answer.text.clone();
+    if footer == UsageFooter::Off || text.trim().is_empty() {
+        return text;
     }
     let (mut usage, mut cost) = turn_usage(view.entries, turn.id);
     usage += answer.usage;
@@ -425,7 +482,7 @@ fn with_footer(view: &View<'_>, turn: &ActiveTurn, answer: &Answer) -> String {
     if footer == UsageFooter::Full {
         line.push_str(&format!(", {}", dollars(cost)));
     }
-    format!("{}\n\n_{line}_", answer.text.trim_end())
+    format!("{}\n\n_{line}_", text.trim_end())
 }
 
 /// What a turn has taken so far, as far as its entries are at hand, and what that cost in micro-dollars.
@@ -483,7 +540,21 @@ fn bounded(mut answer: Answer) -> Answer {
         // Cut arguments are no JSON, which the tool says to the model.
         call.arguments = cut(std::mem::take(&mut call.arguments), MAX_ARGUMENTS);
     }
+    if written_len(&answer) > MAX_WRITTEN_ANSWER {
+        answer.native = None;
+    }
+    while written_len(&answer) > MAX_WRITTEN_ANSWER {
+        let texts = answer.tool_calls.iter_mut().map(|call| &mut call.arguments).chain([&mut answer.text]);
+        let Some(longest) = texts.max_by_key(|text| text.len()).filter(|text| !text.is_empty()) else { break };
+        let half = longest.len() / 2;
+        *longest = cut(std::mem::take(longest), half);
+    }
     answer
+}
+
+/// How many bytes an answer takes in its row. Quotes and line breaks take two there, other control characters six.
+fn written_len(answer: &Answer) -> usize {
+    serde_json::to_string(answer).map_or(usize::MAX, |text| text.len())
 }
 
 pub(super) fn cut(mut text: String, max: usize) -> String {
@@ -500,20 +571,7 @@ pub(super) fn append(turn: &ActiveTurn, body: EntryBody) -> Action {
 }
 
 pub(super) fn user_body(inbound: &Inbound) -> EntryBody {
-    EntryBody::User(user_message(inbound))
-}
-
-fn user_message(inbound: &Inbound) -> UserMessage {
-    UserMessage {
-        message: inbound.message.clone(),
-        channel: inbound.channel,
-        sender: inbound.sender.clone(),
-        text: inbound.text.clone(),
-        is_command: inbound.control.is_some(),
-        attachments: inbound.attachments.clone(),
-        quote: inbound.quote.clone(),
-        sent_at: inbound.sent_at,
-    }
+    EntryBody::User(UserMessage::of(inbound))
 }
 
 /// The turn that took a message in. One whose turn failed is asked again under another id
@@ -521,6 +579,12 @@ fn user_message(inbound: &Inbound) -> UserMessage {
 pub fn taken_by(entries: &[Entry], message: &MessageId) -> Option<TurnId> {
     let took_in = |entry: &&Entry| entry.body.messages().iter().any(|user| user.message == *message);
     entries.iter().rfind(took_in).map(|entry| entry.turn)
+}
+
+/// The message that a turn began with, as far as its entries are at hand.
+pub fn first_message(entries: &[Entry], turn: TurnId) -> Option<&MessageId> {
+    let own = entries.iter().filter(|entry| entry.turn == turn);
+    own.flat_map(|entry| entry.body.messages()).map(|user| &user.message).next()
 }
 
 /// The tool calls of a turn's last answer that have no result yet, in order.

@@ -50,6 +50,7 @@ fn bot() -> Bot {
         account: AccountId::from_parts(at(0), 1),
         name: "Test".into(),
         status: BotStatus::Active,
+        rest: None,
         agent: "main".into(),
         model: Default::default(),
         time_zone: "UTC".into(),
@@ -60,6 +61,9 @@ fn bot() -> Bot {
         turn_budget: None,
         abilities: Default::default(),
         streaming: Default::default(),
+        heartbeat: Default::default(),
+        heard_at: None,
+        heard_in: Default::default(),
         created_at: at(0),
         updated_at: at(0),
         version: 1,
@@ -85,9 +89,11 @@ fn message(n: u32) -> Inbound {
         text: format!("message {n}"),
         control: None,
         parent: None,
+        job: None,
         hops: 0,
         attachments: vec![],
         quote: None,
+        album: None,
         sent_at: Timestamp::default(),
         received_at: at(u64::from(n)),
     }
@@ -282,6 +288,24 @@ fn a_simple_turn_commits_once() {
     commit, turn open false, outbox ["\"hello\" to Some(\"1\")"]
     finish
     "#);
+}
+
+#[test]
+fn what_is_said_beside_calls_is_sent_where_nobody_saw_it_grow() {
+    let outboxes = |channel, streaming| {
+        let mut worker = Worker::with(&[1]);
+        worker.bot.streaming = streaming;
+        worker.waiting[0].channel = channel;
+        let Event::Answered(mut looking) = calls(&["look"]) else { panic!("an answer") };
+        looking.text = "I look.".to_owned();
+        worker.step(Event::Loaded).step(Event::Answered(looking)).ran(&[("c0-look", "look")]).step(says("Done."));
+        worker.trace.iter().filter(|line| line.contains("outbox [\"")).count()
+    };
+    use crate::StreamMode::{Block, Off, Partial, Progress};
+    let modes = [Off, Partial, Block, Progress];
+    assert_eq!(modes.map(|mode| outboxes(Channel::WhatsApp, mode)), [1, 2, 2, 1]);
+    assert_eq!(modes.map(|mode| outboxes(Channel::Telegram, mode)), [1, 1, 2, 1]);
+    assert_eq!(modes.map(|mode| outboxes(Channel::WebChat, mode)), [0; 4], "its log is read");
 }
 
 #[test]

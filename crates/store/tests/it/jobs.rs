@@ -31,7 +31,15 @@ fn reminder(n: u128, secs: u64) -> Job {
 }
 
 fn report(scheduled: Timestamp, outcome: Outcome) -> Report {
-    Report { scheduled, started_at: scheduled, ended_at: scheduled + MINUTE, outcome, cost: 7, turn: None }
+    Report {
+        scheduled,
+        started_at: scheduled,
+        ended_at: scheduled + MINUTE,
+        outcome,
+        cost: 7,
+        model_calls: 0,
+        turn: None,
+    }
 }
 
 /// Everything that is due up to `until`, page by page.
@@ -153,7 +161,7 @@ async fn the_end_of_a_run_is_written_once_with_its_history() {
     let scheduled: Vec<Timestamp> = runs.iter().map(|run| run.scheduled).collect();
     assert_eq!(scheduled, (6..=25).map(|minute| at(minute * 60)).collect::<Vec<_>>());
     let job = jobs.job_get(bot_id(), id).await.unwrap().unwrap();
-    assert_eq!((job.state.wakes, job.state.model_runs, job.state.cost), (25, 0, 175));
+    assert_eq!((job.state.total.wakes, job.state.total.model_calls, job.state.total.cost), (25, 0, 175));
 
     jobs.jobs_delete(bot_id()).await.unwrap();
     assert_eq!(jobs.job_list(bot_id()).await.unwrap(), []);

@@ -47,6 +47,9 @@ fn policies() -> impl Strategy<Value = Missed> {
     prop_oneof![Just(Missed::Skip), Just(Missed::Once), (1u32..=100).prop_map(|cap| Missed::All { cap })]
 }
 
+/// More times than a world has.
+const MOST_TIMES: usize = 100_000;
+
 /// The store, the queue, and who works, round one job.
 struct World {
     job: Option<Job>,
@@ -97,14 +100,16 @@ impl World {
     /// Whether a claim passes over all of the schedule's times, and none of the others, as the job's policy says.
     fn check(&mut self, seen: &Job, claim: &Claim, now: Timestamp) {
         let until = now + Duration::from_secs(60);
-        let mut due = vec![];
-        let is_put_off = |scheduled: Timestamp| seen.state.next.is_none_or(|next| scheduled < next);
-        while let Some(scheduled) = self.covered.filter(|s| is_put_off(*s) || seen.begins(*s) <= until) {
-            if !is_put_off(scheduled) {
-                due.push(Firing { scheduled, at: seen.begins(scheduled) });
-            }
-            self.covered = seen.spec.schedule.next_after(scheduled);
-        }
+        // All times that were not covered, up to the first that lies behind the tick: a run begins no earlier than its time.
+        let times = std::iter::successors(self.covered, |at| seen.spec.schedule.next_after(*at));
+        let mut times: Vec<Timestamp> = times.take(MOST_TIMES).take_while(|at| *at <= until).collect();
+        let behind = times.last().map_or(self.covered, |last| seen.spec.schedule.next_after(*last));
+        // An error has put the job off.
+        times.retain(|at| seen.state.next.is_some_and(|next| *at >= next));
+        let run = |scheduled: Timestamp| Firing { scheduled, at: seen.begins(scheduled) };
+        let (mut due, later): (Vec<Firing>, Vec<Firing>) = times.into_iter().map(run).partition(|run| run.at <= until);
+        let put_off = seen.state.next.filter(|next| *next > until);
+        self.covered = later.first().map(|run| run.scheduled).or(put_off).or(behind);
         if seen.spec.schedule.is_one_shot() {
             // A retry has a time of its own.
             due = seen.state.next.map(|next| Firing { scheduled: next, at: seen.begins(next) }).into_iter().collect();
@@ -143,6 +148,8 @@ impl World {
 }
 
 fn live(schedule: Schedule, missed: Missed, jitter_ms: u64, steps: Vec<Step>) {
+    // Runs that would begin behind the next one are refused.
+    let jitter_ms = schedule.shortest_interval().map_or(jitter_ms, |shortest| jitter_ms % shortest.as_millis() as u64);
     let job = created(JobSpec { missed, jitter_ms, ..spec(schedule) });
     let mut world = World {
         now: at(0),

@@ -16,6 +16,22 @@ pub(super) fn door(worker: &mut Worker, inbound: &Inbound, by: StoppedBy) {
 }
 
 #[test]
+fn who_does_not_own_a_bot_chooses_among_the_models_that_its_owner_named() {
+    let chosen = |is_owner, model: &str| {
+        let mut worker = Worker::with(&[]);
+        worker.bot.model.model = Some("openai/small".to_owned());
+        worker.bot.model.fallbacks =
+            vec![crate::account::FallbackModel { model: "other/large".to_owned(), ..Default::default() }];
+        worker.waiting = vec![Inbound { is_owner, ..command(1, &format!("/model {model}")) }];
+        worker.step(Event::Loaded);
+        worker.head.settings.model
+    };
+    assert_eq!(chosen(true, "openai/dearest").as_deref(), Some("openai/dearest"));
+    assert_eq!(chosen(false, "openai/dearest"), None);
+    assert_eq!(chosen(false, "other/large").as_deref(), Some("other/large"));
+}
+
+#[test]
 fn a_stop_ends_the_turn_within_its_step_and_keeps_what_its_tools_gave() {
     let mut worker = Worker::with(&[1]);
     worker.step(Event::Loaded).step(calls(&["look"]));
@@ -146,6 +162,45 @@ fn a_session_that_was_idle_begins_anew() {
         "{}",
         worker.history()
     );
+}
+
+/// What a heartbeat says does not keep a conversation young that nobody writes in.
+#[test]
+fn only_people_keep_a_conversation_from_growing_old() {
+    let mut worker = Worker::with(&[1]);
+    worker.bot.resets.reset = ResetPolicy { mode: ResetMode::Idle, idle_minutes: Some(10), at_hour: None };
+    worker.step(Event::Loaded).step(says("one"));
+    assert_eq!(worker.head.heard_at, Some(worker.head.updated_at));
+    let mut worker = worker.crash(&[2]);
+    worker.waiting[0].sender.id = "cron:job_1".into();
+    worker.now = at(100 + 400);
+    worker.step(Event::Loaded).step(says("all is well"));
+    assert_eq!(worker.head.updated_at, at(500));
+    assert!(worker.head.heard_at < Some(at(500)));
+    let mut worker = worker.crash(&[3]);
+    worker.now = at(100 + 700);
+    worker.step(Event::Loaded);
+    assert!(worker.history().contains("append reset Idle"), "{}", worker.history());
+}
+
+/// Whatever a model writes fits into a row.
+#[test]
+fn an_answer_that_takes_too_much_room_is_cut() {
+    let mut worker = Worker::with(&[1]);
+    let call = |n: u32| ToolCall {
+        id: format!("call-{n}"),
+        name: "look".into(),
+        arguments: format!("{{\"text\":\"{}\"}}", "\\\"".repeat(20_000)),
+    };
+    let huge = Answer { text: "\n".repeat(90_000), tool_calls: (0..16).map(call).collect(), ..answer("") };
+    worker.step(Event::Loaded).step(Event::Answered(huge));
+    let written = serde_json::to_string(&worker.entries).unwrap();
+    assert!(written.len() < 300_000, "{}", written.len());
+    let kept = worker.entries.iter().find_map(|entry| match &entry.body {
+        EntryBody::Assistant(answer) => Some(answer.tool_calls.len()),
+        _ => None,
+    });
+    assert_eq!(kept, Some(16), "no call is lost, so that each gets its result");
 }
 
 #[test]

@@ -64,6 +64,31 @@ fn messages_that_waited_are_collected_once_nobody_writes_any_more() {
 }
 
 #[test]
+fn the_pieces_of_an_album_come_one_by_one_and_share_a_turn() {
+    let album = |mode, messages: &[u32], now_ms: u64| {
+        let mut worker = Worker::with(messages);
+        worker.bot.queue.mode = mode;
+        for piece in &mut worker.waiting[..2] {
+            piece.album = Some("7".to_owned());
+        }
+        worker.now = Timestamp::from_millis(now_ms);
+        worker.step(Event::Loaded);
+        worker.history()
+    };
+    assert_eq!(album(QueueMode::Followup, &[1, 2, 3], 3_900), "give back for 1s\nfinish", "the rest may be on its way");
+    let shared = "append user \"message 1\"\nappend user \"message 2\"\ncall model";
+    for (mode, messages) in [
+        (QueueMode::Followup, &[1, 2, 3][..]),
+        (QueueMode::Steer, &[1, 2, 3]),
+        (QueueMode::Interrupt, &[1, 2]),
+        (QueueMode::Collect, &[1, 2]),
+    ] {
+        let history = album(mode, messages, 4_000);
+        assert!(history.starts_with(shared) && !history.contains("message 3"), "{mode:?}: {history}");
+    }
+}
+
+#[test]
 fn too_many_messages_are_left_out_and_somebody_is_told() {
     let history = |drop| {
         let mut worker = Worker::with(&[1, 2, 3, 4, 5]);
