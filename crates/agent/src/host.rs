@@ -4,8 +4,10 @@
 //! reached through it belongs to another bot or account.
 
 use bytes::Bytes;
+use domain::job::Run;
 use domain::turn::ReplyTo;
-use domain::{Entry, Media, MediaId, SessionKey, Timestamp};
+use domain::{Entry, Job, JobId, Media, MediaId, SessionKey, Timestamp};
+use serde_json::Value;
 
 use crate::BoxFuture;
 
@@ -82,6 +84,38 @@ pub struct Assignment {
     pub label: String,
 }
 
+/// What a tool call wants with the bot's jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobRequest {
+    List,
+    /// Make the job that this JSON asks for ([`domain::job::JobSpec::from_request`]). It belongs to the current session, and
+    /// its answer goes nowhere else than where that is held.
+    Add(Value),
+    /// Change a part of it ([`domain::job::JobSpec::patched`]).
+    Update {
+        id: JobId,
+        patch: Value,
+    },
+    Remove(JobId),
+    /// Begin a run beside the schedule.
+    Run(JobId),
+    Runs(JobId),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobAnswer {
+    Jobs(Vec<Job>),
+    /// The job as it is now, and what of the request means nothing here.
+    Written {
+        job: Box<Job>,
+        left_out: Vec<String>,
+    },
+    /// Newest first.
+    Runs(Vec<Run>),
+    Done,
+}
+
 /// The world around one bot's turn. Everything may be asked again with the same `call` (the id of the tool call) and
 /// then has no further effect, unless it says otherwise.
 pub trait Host: Send + Sync {
@@ -110,16 +144,20 @@ pub trait Host: Send + Sync {
         name: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Media, HostError>>;
 
-    /// The chats that the bot may write to: those whose sessions it holds. The current one is first.
+    /// Chats that the bot may write to: those whose sessions it holds. The current one is first; of many others, there are
+    /// some.
     fn places(&self) -> BoxFuture<'_, Result<Vec<Place>, HostError>>;
 
-    /// Sends something to a place that [`Host::places`] names.
+    /// Where a session is held; `None` if the bot may not write there, or has no such session.
+    fn place<'a>(&'a self, session: &'a SessionKey) -> BoxFuture<'a, Result<Option<Place>, HostError>>;
+
+    /// Sends something to a place that [`Host::places`] or [`Host::place`] names.
     fn send<'a>(&'a self, call: &'a str, to: &'a Place, what: ToSend) -> BoxFuture<'a, Result<(), HostError>>;
 
-    /// The bot's sessions, newest first.
+    /// Sessions of the bot: those of people first, each kind newest first. Of many there are some.
     fn sessions(&self) -> BoxFuture<'_, Result<Vec<SessionInfo>, HostError>>;
 
-    /// The end of a session's log, oldest first.
+    /// The end of a session's log, oldest first. Refused for a session that the bot does not have.
     fn history<'a>(&'a self, session: &'a SessionKey, limit: usize) -> BoxFuture<'a, Result<Vec<Entry>, HostError>>;
 
     /// Says something in another session, as if it were written there. Its answer goes to that session's place.
@@ -133,6 +171,9 @@ pub trait Host: Send + Sync {
     /// Starts a session of its own for a piece of work, and returns its key. Its answer comes to the current session
     /// as a message. Refused where there are too many or they are nested too deep.
     fn spawn<'a>(&'a self, call: &'a str, work: Assignment) -> BoxFuture<'a, Result<SessionKey, HostError>>;
+
+    /// Does something with the bot's jobs. [`JobRequest::Run`] begins another run each time.
+    fn jobs<'a>(&'a self, call: &'a str, request: JobRequest) -> BoxFuture<'a, Result<JobAnswer, HostError>>;
 }
 
 /// A bot in an empty world: it has no files and reaches nobody.
@@ -168,6 +209,10 @@ impl Host for NoHost {
         Box::pin(async { Ok(vec![]) })
     }
 
+    fn place<'a>(&'a self, _: &'a SessionKey) -> BoxFuture<'a, Result<Option<Place>, HostError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn send<'a>(&'a self, _: &'a str, _: &'a Place, _: ToSend) -> BoxFuture<'a, Result<(), HostError>> {
         nothing()
     }
@@ -185,6 +230,10 @@ impl Host for NoHost {
     }
 
     fn spawn<'a>(&'a self, _: &'a str, _: Assignment) -> BoxFuture<'a, Result<SessionKey, HostError>> {
+        nothing()
+    }
+
+    fn jobs<'a>(&'a self, _: &'a str, _: JobRequest) -> BoxFuture<'a, Result<JobAnswer, HostError>> {
         nothing()
     }
 }

@@ -13,7 +13,6 @@
 //! Everything that leaves the machine on a bot's behalf passes `egress`. A provider's JSON stays in
 //! `models`; the log is turned into a conversation once, in `transcript`, for every provider.
 
-mod egress;
 mod host;
 mod listening;
 mod mind;
@@ -30,16 +29,24 @@ use std::time::Duration;
 
 use domain::account::{FallbackModel, ModelApi};
 use domain::turn::Question;
-use domain::{Abilities, ChatKind, Entry, Price, Thinking, Timestamp};
+use domain::{Abilities, BotId, ChatKind, Entry, Price, Thinking, Timestamp};
 
-pub use host::{Assignment, Expect, FileContent, FileInfo, Host, HostError, NoHost, Place, SessionInfo, ToSend};
+pub use host::{
+    Assignment, Expect, FileContent, FileInfo, Host, HostError, JobAnswer, JobRequest, NoHost, Place, SessionInfo,
+    ToSend,
+};
 pub use listening::{ListenError, Recording};
 pub use mind::{BoxFuture, Mind, Progress};
 pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of};
-pub use prompt::{PROMPT_FILES, PromptPart, PromptReport};
+pub use prompt::{PRIVATE_FILES, PROMPT_FILES, PromptPart, PromptReport};
 pub use skills::{BrokenSkill, Manifest, Skill, SkillStatus, Skills, SkillsError, in_force};
 pub use tools::{Tool, ToolContext, Toolbox};
-pub use workspace::{Workspace, WorkspaceFile, default_workspace};
+pub use workspace::{TEMPLATES, Template, Workspace, WorkspaceFile, default_workspace};
+
+/// The media type of a picture that models and browsers show, by its bytes.
+pub fn picture_type(bytes: &[u8]) -> Option<&'static str> {
+    tools::picture::sniff(bytes)
+}
 
 /// What an [`Agent`] may reach, and how patient it is.
 #[derive(Clone, Debug)]
@@ -74,8 +81,8 @@ impl Default for AgentConfig {
 pub enum AgentError {
     #[error("the HTTP client could not be built: {0}")]
     Client(#[from] reqwest::Error),
-    #[error("`{0}` is not of the form host:port, such as wiki.internal:443")]
-    FetchAllow(String),
+    #[error(transparent)]
+    FetchAllow(#[from] egress::BadAllow),
 }
 
 /// Asks models and runs tools. One per process: its HTTP clients are built once.
@@ -107,6 +114,8 @@ static NO_ABILITIES: std::sync::LazyLock<Abilities> = std::sync::LazyLock::new(A
 /// What the agent has to know of a bot.
 #[derive(Clone, Copy, Debug)]
 pub struct BotView<'a> {
+    /// Which bot fails to reach its models is remembered by it. `None` counts as one more bot.
+    pub id: Option<BotId>,
     pub name: &'a str,
     /// IANA name. One that is not known counts as UTC.
     pub time_zone: &'a str,
@@ -117,6 +126,10 @@ pub struct BotView<'a> {
     /// Replaces the provider's own protocol.
     pub api: Option<ModelApi>,
     pub api_key: Option<&'a Secret>,
+    /// The bot's own model, which comes before the fallbacks where its session chose another one.
+    pub own: Option<&'a FallbackModel>,
+    /// The bot's own model and its key, which is that of all models of the provider.
+    pub own_key: Option<(&'a str, &'a Secret)>,
     /// Asked in this order when the model does not answer.
     pub fallbacks: &'a [FallbackModel],
     /// `None`: as the provider sees fit.
@@ -135,12 +148,15 @@ pub struct BotView<'a> {
 impl Default for BotView<'_> {
     fn default() -> Self {
         BotView {
+            id: None,
             name: "",
             time_zone: "",
             model: None,
             base_url: None,
             api: None,
             api_key: None,
+            own: None,
+            own_key: None,
             fallbacks: &[],
             thinking: None,
             abilities: &NO_ABILITIES,

@@ -9,8 +9,8 @@ use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use crate::egress::{self, Guard};
 use crate::{AgentConfig, AgentError, BotView};
+use egress::Guard;
 
 /// How long a recording may take to be written down.
 const TIMEOUT: Duration = Duration::from_secs(60);

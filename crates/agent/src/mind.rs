@@ -5,7 +5,7 @@
 use std::pin::Pin;
 
 use domain::turn::ToolRules;
-use domain::{Answer, Bot, ToolCall, ToolResult};
+use domain::{Answer, Bot, ToolCall, ToolResult, TurnId};
 
 use crate::{Agent, BotView, ListenError, ModelError, ModelRequest, PromptReport, Recording, ToolContext, prompt};
 
@@ -26,6 +26,11 @@ pub trait Mind: ToolRules + Send + Sync {
 
     /// Runs one tool call. Never fails: what went wrong is for the model to read.
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult>;
+
+    /// A turn has ended: what was held for its tools is let go.
+    fn turn_ended(&self, _turn: TurnId) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 
     /// Writes down what is said in a recording.
     fn listen<'a>(
@@ -58,6 +63,10 @@ impl Mind for Agent {
 
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
         Box::pin(self.toolbox.run(call, context))
+    }
+
+    fn turn_ended(&self, turn: TurnId) -> BoxFuture<'_, ()> {
+        Box::pin(self.toolbox.turn_ended(turn))
     }
 
     fn listen<'a>(&'a self, bot: &'a BotView<'a>, recording: Recording) -> BoxFuture<'a, Result<String, ListenError>> {

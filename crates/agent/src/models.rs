@@ -43,12 +43,12 @@ use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::egress::{self, Guard};
 use crate::tools::Toolbox;
 use crate::transcript::FEWEST_BYTES_PER_TOKEN;
 use crate::{AgentConfig, AgentError, BotView, ModelRequest};
 use call::Call;
 use cooldown::{Asked, Cooldowns};
+use egress::Guard;
 use pictures::Pictures;
 use provider::Target;
 
@@ -263,7 +263,10 @@ impl Models {
                 ModelError::Temporary { retry_after, .. } => *retry_after,
                 ModelError::Permanent { .. } => None,
             };
-            self.cooldowns.failed(asked, retry_after, Instant::now());
+            // What is said against a conversation says nothing of the model: other sessions may go on asking it.
+            if may_ask_another {
+                self.cooldowns.failed(asked, retry_after, Instant::now());
+            }
             if !is_last && may_ask_another {
                 tracing::warn!(
                     model = reference,
@@ -292,7 +295,8 @@ impl Models {
         let target = Target::of(reference, &request.bot, self.aws.as_ref()).map_err(of_settings)?;
         target.check(self.guard.as_ref(), request.bot.api_key).map_err(of_settings)?;
         let mut call = Call::of(request, target, toolbox);
-        let loading = Pictures::load(&mut call.steps, request.host, prices::sees(reference));
+        let api = call.target.api;
+        let loading = Pictures::load(&mut call.steps, request.host, prices::sees(reference), api);
         let late = |detail: String| Failed {
             error: ModelError::temporary(format!("{reference}: {detail}"), None, true),
             may_ask_another: true,
@@ -303,7 +307,17 @@ impl Models {
                 return Err(late(format!("its pictures were not there within {:.1} s", patience.time.as_secs_f32())));
             }
         };
-        let answer = self.ask_with_retries(&call, request, patience, deadline).await?;
+        let answer = match self.ask_with_retries(&call, request, patience, deadline).await {
+            Err(Failed { error: ModelError::Permanent { detail, .. }, may_ask_another: false })
+                if call.pictures.len() > 0 =>
+            {
+                // Pictures stay in the transcript: if one of them is at fault, every later message would fail as well.
+                tracing::warn!(model = reference, detail, "The conversation was refused; it is tried without pictures");
+                call.pictures.leave_out(&mut call.steps);
+                self.ask_with_retries(&call, request, patience, deadline).await?
+            }
+            answered => answered?,
+        };
         let tool_calls = answer.tool_calls.into_iter().map(|call| toolbox.as_meant(&request.bot, call)).collect();
         Ok(Answer { tool_calls, ..answer })
     }
@@ -367,25 +381,33 @@ impl Models {
     }
 }
 
-/// A bot as it is with each of its models, in the order in which they are asked.
+/// A bot as it is with each of its models, in the order in which they are asked: the one that its session chose, its own,
+/// and the fallbacks.
 fn candidates<'a>(bot: &BotView<'a>) -> Vec<BotView<'a>> {
-    let provider = |model: Option<&'a str>| model.map(provider::name_of);
-    let key_of = |model| provider(model).and_then(|name| bot.secrets.providers.get(name));
-    let first = BotView { api_key: bot.api_key.or_else(|| key_of(bot.model)), ..*bot };
-    let others = bot.fallbacks.iter().map(|fallback| {
-        let model = Some(fallback.model.as_str());
-        let own = bot.api_key.filter(|_| provider(model) == provider(bot.model));
-        BotView {
-            model,
-            base_url: fallback.base_url.as_deref(),
-            api: fallback.api,
-            api_key: key_of(model).or(own),
-            price: fallback.price,
-            context_window: fallback.context_window,
-            ..*bot
+    let key_of = |model: &'a str| {
+        let provider = provider::name_of(model);
+        let given = [bot.model.zip(bot.api_key), bot.own_key];
+        let of_provider = |(model, key)| (provider::name_of(model) == provider).then_some(key);
+        bot.secrets.providers.get(provider).or_else(|| given.into_iter().flatten().find_map(of_provider))
+    };
+    let first = BotView { api_key: bot.api_key.or_else(|| key_of(bot.model?)), ..*bot };
+    let mut all = vec![first];
+    for other in bot.own.into_iter().chain(bot.fallbacks) {
+        let model = other.model.as_str();
+        if all.iter().any(|known| known.model == Some(model)) {
+            continue;
         }
-    });
-    std::iter::once(first).chain(others).collect()
+        all.push(BotView {
+            model: Some(model),
+            base_url: other.base_url.as_deref(),
+            api: other.api,
+            api_key: key_of(model),
+            price: other.price,
+            context_window: other.context_window,
+            ..*bot
+        });
+    }
+    all
 }
 
 /// What is told when no model answered, each with its error.

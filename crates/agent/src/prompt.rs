@@ -14,7 +14,7 @@ const CORE: &str = include_str!("../prompts/core.md");
 pub const PROMPT_FILES: [&str; 8] =
     ["AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md", "MEMORY.md", "BOOTSTRAP.md", "HEARTBEAT.md"];
 /// What the bot knows of its people, and what its people are to do with it alone: not for a group to read.
-const PRIVATE_FILES: [&str; 3] = ["USER.md", "MEMORY.md", "BOOTSTRAP.md"];
+pub const PRIVATE_FILES: [&str; 3] = ["USER.md", "MEMORY.md", "BOOTSTRAP.md"];
 /// How much of one file is shown, in characters (OpenClaw's limit).
 const MAX_FILE: usize = 20_000;
 /// How much of all files is shown, in characters (OpenClaw's limit).
@@ -134,8 +134,8 @@ fn group(workspace: &Workspace) -> String {
         .to_owned();
     if PRIVATE_FILES.iter().any(|name| workspace.text(name).is_some_and(|text| is_shown(name, text))) {
         text.push_str(
-            " USER.md and MEMORY.md are private, so they are not shown here. Do not read them for this chat, \
-             and tell nobody what stands in them.",
+            " USER.md and MEMORY.md are private: they are not shown here and cannot be read in this chat. \
+             Tell nobody what stands in them.",
         );
     }
     text
@@ -175,7 +175,7 @@ fn skills(request: &ModelRequest<'_>) -> Option<String> {
     let lines: Vec<String> = skills.map(|skill| line((&skill.manifest.name, &skill.manifest.description))).collect();
     (!lines.is_empty()).then(|| {
         let list = lines.join("\n");
-        format!("Skills tell you how to do certain work. When one fits, first read it with `skill`, then follow it.\n\n{list}")
+        format!("Skills tell you how to do certain work. When one fits, or a person writes `/skill NAME`, first read it with `skill`, then follow it.\n\n{list}")
     })
 }
 
@@ -293,7 +293,7 @@ mod tests {
          36 IDENTITY.md
          51 USER.md
         112 BOOTSTRAP.md
-        280 skills
+        288 skills
          26 today
         ");
         assert_eq!(system(&request), report.system());
@@ -333,6 +333,12 @@ mod tests {
     #[test]
     fn openclaws_files_are_taken_as_they_are() {
         let files = vec![
+            file("AGENTS.md", include_str!("../tests/it/openclaw-home/2026.9.6/AGENTS.md")),
+            file("SOUL.md", include_str!("../tests/it/openclaw-home/2026.9.6/SOUL.md")),
+            file("USER.md", include_str!("../tests/it/openclaw-home/2026.9.6/USER.md")),
+            file("TOOLS.md", include_str!("../tests/it/openclaw-home/2026.5.28/TOOLS.md")),
+            // Of a workspace in which nobody has said a word yet.
+            file("BOOTSTRAP.md", include_str!("../tests/it/openclaw-home/2026.9.6/BOOTSTRAP.md")),
             file("MEMORY.md", include_str!("../tests/it/openclaw-home/2026.9.6/MEMORY.md")),
             file("IDENTITY.md", include_str!("../tests/it/openclaw-home/2026.9.6/IDENTITY.md")),
             // Comments only: OpenClaw's way to say that there is nothing to do.
@@ -343,13 +349,19 @@ mod tests {
         insta::assert_snapshot!(table(&report), @"
         149 core
          15 files
+        1585 AGENTS.md
+        398 SOUL.md
         358 IDENTITY.md
+        292 USER.md
+        236 TOOLS.md
          27 MEMORY.md
+        1965 BOOTSTRAP.md
          26 today
         ");
         insta::assert_snapshot!("openclaw_home", report.system());
-        for text in [workspace.text("MEMORY.md"), workspace.text("IDENTITY.md")] {
-            assert!(system(&request(&workspace, ChatKind::Direct)).contains(text.unwrap().trim()));
+        let system = system(&request(&workspace, ChatKind::Direct));
+        for name in ["AGENTS.md", "SOUL.md", "USER.md", "TOOLS.md", "BOOTSTRAP.md", "MEMORY.md", "IDENTITY.md"] {
+            assert!(system.contains(workspace.text(name).unwrap().trim()), "{name} is there, to the letter");
         }
     }
 }

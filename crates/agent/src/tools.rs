@@ -7,6 +7,7 @@
 //! the skill that the turn follows.
 
 mod catalogue;
+mod cron;
 mod current_time;
 mod edit;
 mod image;
@@ -15,7 +16,7 @@ mod mcp;
 mod message;
 mod outside;
 mod path;
-mod picture;
+pub(crate) mod picture;
 mod read;
 mod schema;
 mod search;
@@ -33,15 +34,16 @@ use domain::{Bot, Entry, Media, SessionKey, Timestamp, ToolCall, ToolOutcome, To
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::egress::Guard;
 use crate::skills::in_force;
 use crate::{AgentError, BotView, BoxFuture, Host, HostError};
 use catalogue::Found;
+use egress::Guard;
 use image::Image;
-use mcp::Mcp;
+use mcp::{Mcp, McpTool};
 use web_fetch::WebFetch;
 use web_search::WebSearch;
 
+pub(crate) use cron::NAME as CRON;
 pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
 pub(crate) use skill::NAME as SKILL;
 
@@ -185,6 +187,7 @@ impl Toolbox {
             Runnable::new(sessions::history_tool(), |a, _, _, c| Box::pin(sessions::history(a, c))),
             Runnable::new(sessions::send_tool(), |a, _, call, c| Box::pin(sessions::send(&call.id, a, c))),
             Runnable::new(sessions::spawn_tool(), |a, _, call, c| Box::pin(sessions::spawn(&call.id, a, c))),
+            Runnable::new(cron::tool(), |a, _, call, c| Box::pin(cron::run(&call.id, a, c))),
             Runnable::new(catalogue::search_tool(), |a, t, _, c| Box::pin(t.find(a, c))).declared(),
         ];
         Ok(Toolbox {
@@ -255,6 +258,11 @@ impl Toolbox {
         ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: output.media }
     }
 
+    /// Lets go of what was held for a turn.
+    pub(crate) async fn turn_ended(&self, turn: TurnId) {
+        self.mcp.turn_ended(turn).await;
+    }
+
     async fn dispatch(&self, call: &ToolCall, context: &ToolContext<'_>) -> Outcome {
         if is_of_server(call) {
             return self.call_server(call, context).await;
@@ -266,14 +274,11 @@ impl Toolbox {
     /// Calls a tool of one of the bot's servers.
     async fn call_server(&self, call: &ToolCall, context: &ToolContext<'_>) -> Outcome {
         let bot = &context.bot;
-        let offers = self.mcp.tools(bot).await;
+        let offers = self.mcp.tools(bot, context.turn).await;
         let is_allowed = bot.abilities.tools.allows(&call.name, MCP_GROUP);
         let Some(tool) = mcp::by_model_name(&offers.tools, &call.name).filter(|_| is_allowed) else {
-            let failed: String = offers
-                .failed
-                .iter()
-                .map(|(server, why)| format!(" The server {server} does not answer: {why}."))
-                .collect();
+            let failed: String =
+                offers.failed.iter().map(|(server, why)| format!("\n{}", not_answering(server, why))).collect();
             let text = format!(
                 "There is no tool `{}`. `{}` finds those that there are.{failed}",
                 call.name,
@@ -283,7 +288,9 @@ impl Toolbox {
         };
         check_skill(call, context)?;
         let given = arguments(call, &tool.parameters)?;
-        let result = self.mcp.call(bot, &tool.server, &tool.name, given).await.map_err(ToolError::RespondToModel)?;
+        // A server's error has its own words in it.
+        let framed = |error: String| ToolError::RespondToModel(outside::framed(&call.name, &error, MAX_SERVER_RESULT));
+        let result = self.mcp.call(bot, context.turn, &tool.server, &tool.name, given).await.map_err(framed)?;
         let text = outside::framed(&call.name, &result.text, MAX_SERVER_RESULT);
         if result.is_error {
             return Err(ToolError::RespondToModel(text));
@@ -333,15 +340,20 @@ impl Toolbox {
             name: tool.name,
             description: tool.description,
             parameters: &tool.parameters,
+            server: None,
         });
-        let offers = self.mcp.tools(&context.bot).await;
+        let offers = self.mcp.tools(&context.bot, context.turn).await;
         let names: Vec<String> = offers.tools.iter().map(|tool| mcp::model_name(&tool.server, &tool.name)).collect();
         let of_servers = offers.tools.iter().zip(&names).filter(|(_, name)| policy.allows(name, MCP_GROUP));
-        let of_servers =
-            of_servers.map(|(tool, name)| Found { name, description: &tool.description, parameters: &tool.parameters });
+        let of_servers = of_servers.map(|(McpTool { server, description, parameters, .. }, name)| Found {
+            name,
+            description,
+            parameters,
+            server: Some(server),
+        });
         let mut text = catalogue::search(&arguments.query, &own.chain(of_servers).collect::<Vec<_>>());
         for (server, why) in &offers.failed {
-            text.push_str(&format!("\n\n[The tools of the server {server} are not known: {why}.]"));
+            text.push_str(&format!("\n\n{}", not_answering(server, why)));
         }
         Ok(text.into())
     }
@@ -360,6 +372,11 @@ const MCP_GROUP: &str = "mcp";
 
 /// How much of a server's answer is given, in characters.
 const MAX_SERVER_RESULT: usize = 20_000;
+
+/// Why a server's tools are not known, in which it may have its say.
+fn not_answering(server: &str, why: &str) -> String {
+    outside::framed(&format!("the server {server}, whose tools are not known"), why, MAX_SERVER_RESULT)
+}
 
 fn is_of_server(call: &ToolCall) -> bool {
     call.name.starts_with("mcp_")
@@ -464,7 +481,7 @@ mod tests {
         assert_eq!(
             text,
             "There is no tool `shell`; there are: read, write, edit, web_fetch, message, current_time, ls, search, \
-             image, sessions_list, sessions_history, sessions_send, sessions_spawn, tool_search."
+             image, sessions_list, sessions_history, sessions_send, sessions_spawn, cron, tool_search."
         );
 
         let (outcome, text) = run("web_fetch", "{\"url\":").await;
@@ -492,24 +509,37 @@ mod tests {
         assert_eq!(run_for(&abilities, "current_time", "").await.1, "There is no tool `current_time`; there is none.");
     }
 
+    /// A bot with a policy.
+    fn bot(tools: &Value) -> Bot {
+        let at = Timestamp::from_secs(1_795_356_000);
+        let (id, account) = (domain::BotId::from_parts(at, 1), domain::AccountId::from_parts(at, 1));
+        let bot = serde_json::json!({
+            "id": id, "account": account, "name": "Heron", "agent": "main", "time_zone": "UTC",
+            "abilities": { "tools": tools }, "created_at": at, "updated_at": at, "version": 1,
+        });
+        serde_json::from_value(bot).unwrap()
+    }
+
+    #[test]
+    fn what_could_undo_anothers_edit_is_not_repeated_after_a_crash() {
+        let bot = bot(&serde_json::json!({}));
+        let may_repeat = |name: &str| {
+            let call = ToolCall { id: "call_1".into(), name: name.into(), arguments: "{}".into() };
+            toolbox().may_repeat(&bot, &call)
+        };
+        assert!(!may_repeat("write") && !may_repeat("edit"));
+        assert!(may_repeat("read") && may_repeat("message"), "the host sends a message once");
+    }
+
     #[test]
     fn the_owner_is_asked_about_what_may_be_used() {
-        let bot = |tools: serde_json::Value| -> Bot {
-            let at = Timestamp::from_secs(1_795_356_000);
-            let (id, account) = (domain::BotId::from_parts(at, 1), domain::AccountId::from_parts(at, 1));
-            let bot = serde_json::json!({
-                "id": id, "account": account, "name": "Heron", "agent": "main", "time_zone": "UTC",
-                "abilities": { "tools": tools }, "created_at": at, "updated_at": at, "version": 1,
-            });
-            serde_json::from_value(bot).unwrap()
-        };
         let call = ToolCall { id: "call_1".into(), name: "web_fetch".into(), arguments: "{}".into() };
         let unknown = ToolCall { name: "shell".into(), ..call.clone() };
         let asked = |bot: &Bot, call| toolbox().needs_approval(bot, call);
-        assert!(!asked(&bot(serde_json::json!({})), &call));
-        let asks = bot(serde_json::json!({ "ask": ["group:web", "shell"] }));
+        assert!(!asked(&bot(&serde_json::json!({})), &call));
+        let asks = bot(&serde_json::json!({ "ask": ["group:web", "shell"] }));
         assert!(asked(&asks, &call) && !asked(&asks, &unknown));
-        assert!(!asked(&bot(serde_json::json!({ "ask": ["web_*"], "deny": ["web_fetch"] })), &call));
+        assert!(!asked(&bot(&serde_json::json!({ "ask": ["web_*"], "deny": ["web_fetch"] })), &call));
     }
 
     #[tokio::test]
@@ -542,6 +572,11 @@ mod tests {
         for Runnable { tool, .. } in &toolbox.tools {
             assert_eq!(tool.parameters["type"], "object", "{}", tool.name);
         }
+        let mut known = domain::abilities::TOOLS;
+        let mut all: Vec<_> = toolbox.tools.iter().map(|Runnable { tool, .. }| (tool.name, tool.group)).collect();
+        known.sort();
+        all.sort();
+        assert_eq!(all, known, "what policies can name");
     }
 
     #[test]

@@ -59,8 +59,7 @@ pub(crate) struct AnsweredCall<'a> {
 /// summary must not have, since it is made from what people wrote and tools brought.
 pub(crate) fn conversation<'a>(request: &ModelRequest<'_>, context: &Context<'a>) -> Vec<Step<'a>> {
     let window = request.bot.window();
-    let ttl = pruning::cache_ttl(request.bot.is_anthropic());
-    let pruned = pruning::prune(context.entries, window, ttl, request.now);
+    let pruned = pruning::prune(context.entries, window, request.now);
     fitted(context, request.chat, &pruned, room(context, window))
 }
 

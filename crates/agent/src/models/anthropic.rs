@@ -65,7 +65,8 @@ fn words(text: &str) -> Value {
 }
 
 fn picture(media: &Media, call: &Call<'_>) -> Value {
-    let source = json!({ "type": "base64", "media_type": media.mime, "data": call.pictures.base64(media) });
+    let source =
+        json!({ "type": "base64", "media_type": call.pictures.mime(media), "data": call.pictures.base64(media) });
     json!({ "type": "image", "source": source })
 }
 

@@ -70,7 +70,7 @@ fn words(text: &str) -> Value {
 }
 
 fn picture(media: &Media, call: &Call<'_>) -> Value {
-    let format = media.mime.strip_prefix("image/").unwrap_or("png");
+    let format = call.pictures.mime(media).strip_prefix("image/").unwrap_or("png");
     json!({ "image": { "format": format, "source": { "bytes": call.pictures.base64(media) } } })
 }
 

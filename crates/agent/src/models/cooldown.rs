@@ -15,14 +15,16 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// How many models are remembered before those that may be asked again are forgotten.
 const MANY: usize = 1_000;
 
-/// A model at an address, asked with a key.
+/// A model at an address, asked with a key; without one, by a bot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Asked(u64);
 
 impl Asked {
     pub(super) fn of(bot: &BotView<'_>) -> Asked {
         let mut hasher = DefaultHasher::new();
-        (bot.model, bot.base_url, bot.api_key.map(super::Secret::expose)).hash(&mut hasher);
+        // Who asks without a key has nothing else that tells them from others: one bot's trouble is not another's.
+        let key = bot.api_key.map(super::Secret::expose).filter(|key| !key.is_empty());
+        (bot.model, bot.base_url, key, bot.id.filter(|_| key.is_none())).hash(&mut hasher);
         Asked(hasher.finish())
     }
 }
@@ -85,6 +87,11 @@ mod tests {
         cooldowns.answered(asked);
         cooldowns.failed(asked, Some(Duration::from_secs(90)), now);
         assert_eq!(cooldowns.left(asked, now), Some(Duration::from_secs(90)));
+        let of_bot = |n| {
+            let id = Some(domain::BotId::from_parts(domain::Timestamp::from_secs(1), n));
+            Asked::of(&BotView { model: Some("bedrock/m"), id, ..BotView::default() })
+        };
+        assert_ne!(of_bot(1), of_bot(2), "both ask with the deployment's role");
         let key = super::super::Secret::new("k");
         assert_ne!(asked, Asked::of(&BotView { model: Some("openai/m"), api_key: Some(&key), ..BotView::default() }));
     }

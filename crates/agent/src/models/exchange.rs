@@ -13,8 +13,8 @@ use super::draft::{Draft, text};
 use super::frames::{Amazon, Events, Frames};
 use super::wire::{self, Fold};
 use super::{AwsAccess, Failure, MAX_DETAIL, ModelError, cost};
+use crate::Progress;
 use crate::transcript::cut;
-use crate::{Progress, egress};
 
 /// The longest response that is read, in bytes.
 const MAX_RESPONSE: usize = 8 << 20;

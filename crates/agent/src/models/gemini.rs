@@ -58,7 +58,7 @@ fn words(text: &str) -> Value {
 }
 
 fn picture(media: &Media, call: &Call<'_>) -> Value {
-    json!({ "inlineData": { "mimeType": media.mime, "data": call.pictures.base64(media) } })
+    json!({ "inlineData": { "mimeType": call.pictures.mime(media), "data": call.pictures.base64(media) } })
 }
 
 fn push_step(contents: &mut Alternating, step: &Step<'_>, call: &Call<'_>) {

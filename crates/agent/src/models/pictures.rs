@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::account::ModelApi;
 use domain::{Media, MediaId};
 
+use super::wire;
 use crate::Host;
+use crate::tools::picture;
 use crate::transcript::Step;
 
 /// How many pictures a model is shown with one question.
@@ -17,9 +20,17 @@ const MAX_PICTURE: u64 = 3_750_000;
 /// All pictures of a question together, in bytes: Google takes requests of 20 MB.
 const MAX_TOGETHER: usize = 12_000_000;
 
-/// The loaded pictures, in base64.
+/// A loaded picture.
+#[derive(Debug)]
+struct Picture {
+    /// By what is in it, whatever it was called.
+    mime: &'static str,
+    base64: String,
+}
+
+/// The loaded pictures.
 #[derive(Debug, Default)]
-pub(super) struct Pictures(HashMap<MediaId, String>);
+pub(super) struct Pictures(HashMap<MediaId, Picture>);
 
 /// Why a picture is not shown.
 enum Hidden {
@@ -27,12 +38,16 @@ enum Hidden {
     Older,
     TooLarge,
     Lost,
+    /// Its type is none that the protocol takes.
+    Foreign,
+    /// The provider refused a request that it was a part of.
+    Refused,
 }
 
 impl Pictures {
     /// Loads the newest pictures of a conversation. Those that are not loaded are taken from their steps, and a line of
     /// text stands in their place. A model that does not see is told so of all of them.
-    pub(super) async fn load(steps: &mut [Step<'_>], host: &dyn Host, sees: bool) -> Pictures {
+    pub(super) async fn load(steps: &mut [Step<'_>], host: &dyn Host, sees: bool, api: ModelApi) -> Pictures {
         let wanted: Vec<Media> = wanted(steps).cloned().collect();
         let mut pictures = Pictures::default();
         let mut hidden: HashMap<MediaId, Hidden> = HashMap::new();
@@ -45,11 +60,14 @@ impl Pictures {
                 () if pictures.0.len() >= MAX_PICTURES || is_full(&pictures, media.size) => Hidden::Older,
                 () if media.size > MAX_PICTURE => Hidden::TooLarge,
                 () => match host.media(&media.id).await {
-                    Ok(bytes) if bytes.len() as u64 <= MAX_PICTURE => {
-                        pictures.0.insert(media.id, STANDARD.encode(&bytes));
-                        continue;
-                    }
-                    Ok(_) => Hidden::TooLarge,
+                    Ok(bytes) if bytes.len() as u64 > MAX_PICTURE => Hidden::TooLarge,
+                    Ok(bytes) => match picture::sniff(&bytes).filter(|mime| wire::takes_picture(api, mime)) {
+                        Some(mime) => {
+                            pictures.0.insert(media.id, Picture { mime, base64: STANDARD.encode(&bytes) });
+                            continue;
+                        }
+                        None => Hidden::Foreign,
+                    },
                     Err(error) => {
                         tracing::warn!(media = %media.id, %error, "A picture could not be shown to a model.");
                         Hidden::Lost
@@ -62,6 +80,12 @@ impl Pictures {
         pictures
     }
 
+    /// Takes all pictures from a conversation whose provider refused it with them.
+    pub(super) fn leave_out(&mut self, steps: &mut [Step<'_>]) {
+        let refused = self.0.drain().map(|(id, _)| (id, Hidden::Refused)).collect();
+        hide(steps, &refused);
+    }
+
     /// As [`Pictures::load`] does with all of them hidden; says how many could have been shown.
     pub(super) fn count(steps: &mut [Step<'_>], sees: bool) -> usize {
         let hidden: HashMap<MediaId, Hidden> = wanted(steps).map(|media| (media.id.clone(), Hidden::Older)).collect();
@@ -71,12 +95,17 @@ impl Pictures {
 
     /// A loaded picture's bytes in base64.
     pub(super) fn base64(&self, media: &Media) -> &str {
-        self.0.get(&media.id).map_or("", String::as_str)
+        self.0.get(&media.id).map_or("", |picture| &picture.base64)
+    }
+
+    /// A loaded picture's type.
+    pub(super) fn mime<'m>(&self, media: &'m Media) -> &'m str {
+        self.0.get(&media.id).map_or(&media.mime, |picture| picture.mime)
     }
 
     /// As [`Pictures::base64`], as a URL.
     pub(super) fn data_url(&self, media: &Media) -> String {
-        format!("data:{};base64,{}", media.mime, self.base64(media))
+        format!("data:{};base64,{}", self.mime(media), self.base64(media))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -85,7 +114,7 @@ impl Pictures {
 
     /// How many bytes of a request they take.
     pub(super) fn bytes(&self) -> usize {
-        self.0.values().map(String::len).sum()
+        self.0.values().map(|picture| picture.base64.len()).sum()
     }
 }
 
@@ -129,6 +158,8 @@ fn line(media: &Media, why: &Hidden) -> String {
         Hidden::Older => "there are newer ones",
         Hidden::TooLarge => "it is too large",
         Hidden::Lost => "it could not be read",
+        Hidden::Foreign => "you cannot see pictures of its type",
+        Hidden::Refused => "your provider refused it, or another one beside it",
     };
     format!("\n[A picture ({}) is not shown: {why}.]", media.mime)
 }
@@ -148,7 +179,7 @@ mod tests {
         let steps = || [Step::User { text: "look".into(), pictures: vec![&lost, &large] }];
         let told = async |sees| {
             let mut steps = steps();
-            assert_eq!(Pictures::load(&mut steps, &NoHost, sees).await.len(), 0);
+            assert_eq!(Pictures::load(&mut steps, &NoHost, sees, ModelApi::AnthropicMessages).await.len(), 0);
             let [Step::User { text, pictures }] = steps else { panic!("{steps:?}") };
             assert!(pictures.is_empty());
             text.replace("[A picture (image/png) is not shown: ", "[")
@@ -159,8 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn each_protocol_takes_its_own_types() {
+        for (api, gif) in [(ModelApi::GoogleGenerativeAi, false), (ModelApi::AnthropicMessages, true)] {
+            assert!(wire::takes_picture(api, "image/png") && !wire::takes_picture(api, "image/tiff"));
+            assert_eq!(wire::takes_picture(api, "image/gif"), gif, "{api:?}");
+        }
+    }
+
+    #[test]
     fn all_together_are_bounded() {
-        let loaded = Pictures([(picture("a", 0).id, "A".repeat(MAX_TOGETHER / 3 * 4))].into());
+        let base64 = "A".repeat(MAX_TOGETHER / 3 * 4);
+        let loaded = Pictures([(picture("a", 0).id, Picture { mime: "image/png", base64 })].into());
         assert!(is_full(&loaded, 10) && !is_full(&Pictures::default(), MAX_PICTURE));
     }
 }

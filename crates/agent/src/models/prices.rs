@@ -100,11 +100,6 @@ impl BotView<'_> {
         let known = || self.model.and_then(find).map(|known| known.window);
         self.context_window.or_else(known).unwrap_or(DEFAULT_WINDOW).clamp(MIN_WINDOW, MAX_WINDOW)
     }
-
-    /// Whether its model is one of Anthropic's, there or at OpenRouter.
-    pub(crate) fn is_anthropic(&self) -> bool {
-        self.model.is_some_and(|model| model.strip_prefix(OPENROUTER).unwrap_or(model).starts_with("anthropic/"))
-    }
 }
 
 const OPENROUTER: &str = "openrouter/";
@@ -224,13 +219,6 @@ mod tests {
     fn models_are_taken_to_see_unless_it_is_known() {
         assert!(sees("openai/gpt-5.1") && sees("custom/whatever"));
         assert!(!sees("deepseek/deepseek-chat") && !sees("openrouter/openai/gpt-oss-120b"));
-    }
-
-    #[test]
-    fn anthropics_models_are_told() {
-        let is_anthropic = |model| BotView { model: Some(model), ..BotView::default() }.is_anthropic();
-        assert!(is_anthropic("anthropic/claude-x") && is_anthropic("openrouter/anthropic/claude-x"));
-        assert!(!is_anthropic("openai/anthropic/claude-x") && !is_anthropic("demo"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use url::Url;
 
 use super::{AwsAccess, ModelError, Secret, wire};
 use crate::BotView;
-use crate::egress::Guard;
+use egress::Guard;
 
 struct Provider {
     name: &'static str,

@@ -123,6 +123,7 @@ pub(super) fn said(text: &str) -> EntryBody {
         attachments: vec![],
         quote: None,
         sent_at: at,
+        received_at: None,
     })
 }
 

@@ -79,6 +79,14 @@ pub(super) fn native_calls(api: ModelApi, content: &Value) -> Option<usize> {
     Some(content.as_array().into_iter().flatten().filter(|part| is_call(part)).count())
 }
 
+/// Whether a protocol's models can be shown pictures of this type: what they cannot be shown makes them refuse all.
+pub(super) fn takes_picture(api: ModelApi, mime: &str) -> bool {
+    match api {
+        ModelApi::GoogleGenerativeAi => matches!(mime, "image/png" | "image/jpeg" | "image/webp"),
+        _ => matches!(mime, "image/png" | "image/jpeg" | "image/gif" | "image/webp"),
+    }
+}
+
 /// Messages whose roles alternate, the first and the last of which are a user's, as some protocols demand.
 #[derive(Debug, Default)]
 pub(super) struct Alternating(Vec<(Role, Vec<Value>)>);

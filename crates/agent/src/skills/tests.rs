@@ -105,11 +105,29 @@ fn a_manifest_allows_its_tools_and_hosts_only() {
         assert!(!fetch(url), "{url}");
     }
     assert!(manifest.allows(&call("web_fetch", r#"{"url":["https://evil.net"]}"#)).is_err());
+    for nested in [
+        r#"{"urls":["https://example.org","https://evil.net"]}"#,
+        r#"{"request":{"headers":{"referer":"https://evil.net"}}}"#,
+        r#"{"pages":[{"at":[" HTTPS://evil.net"]}]}"#,
+    ] {
+        assert!(manifest.allows(&call("mcp__wiki__find", nested)).is_err(), "{nested}");
+    }
+    assert_eq!(manifest.allows(&call("mcp__wiki__find", r#"{"pages":[{"at":"https://example.org"},7]}"#)), Ok(()));
     for name in ["skill", "tool_search", "mcp__wiki__find"] {
         assert_eq!(manifest.allows(&call(name, "{}")), Ok(()), "{name}");
     }
     insta::assert_snapshot!(manifest.allows(&call("message", "{}")).unwrap_err(), @"The skill `x` that you follow in this turn may not call `message`. It may call: web_fetch, mcp__wiki__*, skill, tool_search.");
     insta::assert_snapshot!(manifest.allows(&call("web_fetch", r#"{"url":"https://evil.net"}"#)).unwrap_err(), @"The skill `x` that you follow in this turn reaches these hosts only: example.org, *.example.com.");
+}
+
+#[test]
+fn what_a_skill_begins_is_not_less_bound_than_itself() {
+    let (bounded, free) = (manifest("allowed-tools: sessions_spawn cron"), manifest("license: MIT"));
+    for tool in ["sessions_spawn", "cron"] {
+        let error = bounded.allows(&call(tool, "{}")).unwrap_err();
+        assert!(error.contains("would not be bound"), "{error}");
+        assert_eq!(free.allows(&call(tool, "{}")), Ok(()));
+    }
 }
 
 #[test]

@@ -6,16 +6,16 @@ use bytes::Bytes;
 use domain::{Media, MediaId};
 use reqwest::Client;
 use reqwest::header::{ACCEPT, USER_AGENT};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
 
 use super::web_fetch::AGENT;
-use super::{Tool, ToolContext, ToolError, path, picture};
-use crate::egress::{self, Guard};
+use super::{Tool, ToolContext, ToolError, path, picture, schema};
 use crate::transcript::cut;
 use crate::{AgentError, HostError};
+use egress::Guard;
 
 pub(super) const NAME: &str = "image";
 
@@ -29,25 +29,17 @@ pub(super) fn describe() -> Tool {
     Tool {
         name: NAME,
         description: "Shows you a picture (PNG, JPEG, GIF or WebP, at most 5 MB).",
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "image": {
-                    "type": "string",
-                    "description": "A file of the workspace by its path, a kept file by its id, or an http(s) URL.",
-                },
-                "prompt": { "type": "string", "description": "What to look for in it." },
-            },
-            "required": ["image"],
-        }),
+        parameters: schema::of::<Arguments>(),
         group: "media",
         may_repeat: true,
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Arguments {
+    /// A file of the workspace by its path, a kept file by its id, or an http(s) URL.
     image: String,
+    /// What to look for in it.
     prompt: Option<String>,
 }
 

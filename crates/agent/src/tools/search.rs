@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::{Outcome, Tool, ToolContext, ToolError, ls, schema};
 use crate::transcript::cut;
-use crate::{FileContent, HostError};
 
 /// Larger files are not searched, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -50,17 +49,20 @@ pub(super) async fn run(arguments: Arguments, context: &ToolContext<'_>) -> Outc
         let content = context.host.file_read(&file.path).await;
         (file.path, content)
     });
-    let read: Vec<(String, Result<Option<FileContent>, HostError>)> =
-        stream::iter(read).buffered(AT_ONCE).collect().await;
-    let mut found = Vec::new();
-    for (path, content) in read {
+    let mut read = stream::iter(read).buffered(AT_ONCE);
+    let (mut found, mut more) = (Vec::new(), 0);
+    // One file after the other: all of them together may be larger than the memory.
+    while let Some((path, content)) = read.next().await {
         let Some(content) = content? else { continue };
         let Ok(text) = std::str::from_utf8(&content.bytes) else { continue };
-        let lines = text.lines().enumerate().filter(|(_, line)| line.to_lowercase().contains(&query));
-        found.extend(lines.map(|(at, line)| format!("{}:{}: {}", path, at + 1, cut(line.trim(), MAX_LINE).0)));
+        for (at, line) in text.lines().enumerate().filter(|(_, line)| line.to_lowercase().contains(&query)) {
+            if found.len() < MAX_MATCHES {
+                found.push(format!("{}:{}: {}", path, at + 1, cut(line.trim(), MAX_LINE).0));
+            } else {
+                more += 1;
+            }
+        }
     }
-    let more = found.len().saturating_sub(MAX_MATCHES);
-    found.truncate(MAX_MATCHES);
     if found.is_empty() {
         found.push("It stands nowhere.".to_owned());
     }

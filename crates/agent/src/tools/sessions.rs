@@ -26,7 +26,7 @@ fn of(name: &'static str, description: &'static str, parameters: serde_json::Val
 }
 
 pub(super) fn list_tool() -> Tool {
-    of("sessions_list", "Lists your conversations, newest first.", schema::of::<List>())
+    of("sessions_list", "Lists your conversations: with people first, newest first.", schema::of::<List>())
 }
 
 pub(super) fn history_tool() -> Tool {
@@ -83,7 +83,7 @@ pub(super) async fn list(_: List, context: &ToolContext<'_>) -> Outcome {
 }
 
 pub(super) async fn history(arguments: History, context: &ToolContext<'_>) -> Outcome {
-    let session = key(&arguments.session_key, context).await?;
+    let session = key(&arguments.session_key)?;
     let limit = arguments.limit.unwrap_or(DEFAULT_ENTRIES).clamp(1, MAX_ENTRIES);
     let entries = context.host.history(&session, limit).await?;
     let lines: Vec<String> = entries.iter().filter_map(line).collect();
@@ -102,7 +102,7 @@ pub(super) async fn history(arguments: History, context: &ToolContext<'_>) -> Ou
 }
 
 pub(super) async fn send(call: &str, arguments: Send, context: &ToolContext<'_>) -> Outcome {
-    let session = key(&arguments.session_key, context).await?;
+    let session = key(&arguments.session_key)?;
     let message = text("message", &arguments.message)?;
     if session == *context.session {
         let text = "This is the conversation that you are in: just answer.".to_owned();
@@ -120,13 +120,11 @@ pub(super) async fn spawn(call: &str, arguments: Spawn, context: &ToolContext<'_
     Ok(format!("A helper works on it in {session}. Its result comes to you as a message.").into())
 }
 
-/// One of the bot's own sessions: a key that names none is refused before anything is read.
-async fn key(text: &str, context: &ToolContext<'_>) -> Result<SessionKey, ToolError> {
-    let known = context.host.sessions().await?;
-    known.into_iter().map(|info| info.session).find(|session| session.as_str() == text.trim()).ok_or_else(|| {
+/// The key of a session. The host knows only the bot's own ones, and refuses others.
+fn key(text: &str) -> Result<SessionKey, ToolError> {
+    text.trim().parse().map_err(|_| {
         let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-        let text = format!("You hold no conversation `{shown}`. `sessions_list` names yours.");
-        ToolError::RespondToModel(text)
+        ToolError::RespondToModel(format!("You hold no conversation `{shown}`. `sessions_list` names yours."))
     })
 }
 

@@ -1,10 +1,10 @@
 //! `skill`: reads a skill, which is in force from then on.
 
 use domain::EntryBody;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{Tool, ToolContext, ToolError};
+use super::{Tool, ToolContext, ToolError, schema};
 use crate::HostError;
 use crate::skills::{Skill, is_among, is_plain_path};
 use crate::transcript::cut;
@@ -19,21 +19,16 @@ pub(super) fn describe() -> Tool {
         name: NAME,
         group: "status",
         description: "Reads a skill's instructions. Follow them for the rest of your turn.",
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "name": { "type": "string", "description": "The skill's name." },
-                "file": { "type": "string", "description": "Another file of the skill. Left out: SKILL.md." },
-            },
-            "required": ["name"],
-        }),
+        parameters: schema::of::<Arguments>(),
         may_repeat: true,
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Arguments {
+    /// The skill's name.
     name: String,
+    /// Another file of the skill. Left out: SKILL.md.
     file: Option<String>,
 }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use reqwest::{Client, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Tool, ToolError, outside};
+use super::{Tool, ToolError, outside, schema};
 use crate::AgentError;
-use crate::egress::{self, Guard, Refused};
 use crate::transcript::cut;
+use egress::{Guard, Refused};
 
 pub(super) const NAME: &str = "web_fetch";
 
@@ -33,38 +33,26 @@ pub(super) fn describe() -> Tool {
     Tool {
         name: NAME,
         description: "Fetches a public web page or a text or JSON file, and gives its readable content.",
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "url": { "type": "string", "description": "The http or https URL." },
-                "extract_mode": {
-                    "type": "string",
-                    "enum": ["markdown", "text"],
-                    "description": "How a page is given. Left out: markdown.",
-                },
-                "max_chars": {
-                    "type": "integer",
-                    "description": "How many characters to give at most. Left out: 20000; no more than 50000.",
-                },
-            },
-            "required": ["url"],
-        }),
+        parameters: schema::of::<Arguments>(),
         group: "web",
         may_repeat: true,
     }
 }
 
 /// The arguments. OpenClaw's skills write them in camel case, which is understood too.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Arguments {
+    /// The http or https URL.
     url: String,
+    /// How a page is given. Left out: markdown.
     #[serde(alias = "extractMode")]
     extract_mode: Option<ExtractMode>,
+    /// How many characters to give at most. Left out: 20000; no more than 50000.
     #[serde(alias = "maxChars")]
     max_chars: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ExtractMode {
     #[default]

@@ -7,14 +7,15 @@ use std::time::Duration;
 use domain::abilities::SearchSettings;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Tool, ToolContext, ToolError, outside};
-use crate::egress::{self, Guard};
+use super::{Tool, ToolContext, ToolError, outside, schema};
 use crate::transcript::cut;
 use crate::{AgentError, Secret};
+use egress::Guard;
 
 pub(super) const NAME: &str = "web_search";
 
@@ -39,36 +40,27 @@ pub(super) fn describe() -> Tool {
     Tool {
         name: NAME,
         description: "Searches the web; gives titles, URLs and snippets. Read a page itself with web_fetch.",
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "query": { "type": "string", "description": "What to search for." },
-                "count": { "type": "integer", "description": "How many results, 1 to 10. Left out: 5." },
-                "country": { "type": "string", "description": "Results from this country: a code such as DE." },
-                "language": { "type": "string", "description": "Results in this language: a code such as de." },
-                "freshness": {
-                    "type": "string",
-                    "enum": ["day", "week", "month", "year"],
-                    "description": "Only what is not older than this.",
-                },
-            },
-            "required": ["query"],
-        }),
+        parameters: schema::of::<Arguments>(),
         group: "web",
         may_repeat: true,
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Arguments {
+    /// What to search for.
     query: String,
+    /// How many results, 1 to 10. Left out: 5.
     count: Option<u64>,
+    /// Results from this country: a code such as DE.
     country: Option<String>,
+    /// Results in this language: a code such as de.
     language: Option<String>,
+    /// Only what is not older than this.
     freshness: Option<Freshness>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Freshness {
     Day,

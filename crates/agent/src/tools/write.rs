@@ -16,7 +16,8 @@ pub(super) fn tool() -> Tool {
         description: "Writes a text file of your workspace, whole: it replaces what was there.",
         parameters: schema::of::<Arguments>(),
         group: "files",
-        may_repeat: true,
+        // Made again after a crash it could replace what another session has written meanwhile.
+        may_repeat: false,
     }
 }
 
@@ -33,6 +34,8 @@ pub(super) async fn run(Arguments { path, content }: Arguments, context: &ToolCo
         let text = format!("The text has {size} bytes; a file may have {MAX_FILE}. Split it into several files.");
         return Err(ToolError::RespondToModel(text));
     }
-    context.host.file_write(&path, Bytes::from(content), Expect::Anything).await?;
+    let seen = context.host.file_read(&path).await?;
+    let expect = seen.as_ref().map_or(Expect::Nothing, |file| Expect::Tag(&file.tag));
+    context.host.file_write(&path, Bytes::from(content), expect).await?;
     Ok(format!("{size} bytes were written to {path}.").into())
 }

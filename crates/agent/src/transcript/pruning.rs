@@ -12,9 +12,8 @@ use domain::{Entry, EntryBody, Timestamp, ToolResult};
 
 use super::cut;
 
-/// How long a provider keeps a conversation in its cache.
+/// How long a provider keeps a conversation in its cache: Anthropic, too, unless a mark asks for more.
 const CACHE_TTL: Duration = Duration::from_secs(5 * 60);
-const ANTHROPIC_CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 /// Results since this many answers ago are kept.
 const KEPT_ANSWERS: usize = 3;
 /// A longer result is trimmed, in characters, to this much of its beginning and its end.
@@ -22,19 +21,14 @@ const MAX_RESULT: usize = 4_000;
 const LEFT_OF_EACH_END: usize = 1_500;
 const CLEARED: &str = "[Old tool result content cleared]";
 
-/// How long a cache of this provider lives.
-pub(super) fn cache_ttl(is_anthropic: bool) -> Duration {
-    if is_anthropic { ANTHROPIC_CACHE_TTL } else { CACHE_TTL }
-}
-
 /// What stands in place of old tool results, by the sequence numbers of their entries.
 pub(super) type Pruned = BTreeMap<u64, String>;
 
 /// Trims old results if the conversation takes more than three tenths of the window, and clears them, the oldest first,
 /// as long as it takes half of it.
-pub(super) fn prune(entries: &[Entry], window: u64, ttl: Duration, now: Timestamp) -> Pruned {
+pub(super) fn prune(entries: &[Entry], window: u64, now: Timestamp) -> Pruned {
     let mut pruned = Pruned::new();
-    let before = &entries[..cold_point(entries, ttl, now)];
+    let before = &entries[..cold_point(entries, now)];
     let tokens = tokens_of(before);
     let answers = || before.iter().enumerate().rev().filter(|(_, entry)| matches!(entry.body, EntryBody::Assistant(_)));
     let Some((kept, _)) = answers().nth(KEPT_ANSWERS - 1) else { return pruned };
@@ -69,11 +63,11 @@ const BYTES_PER_TOKEN: u64 = 4;
 
 /// Where the newest entry stands (or the next one, at `now`) that came when the answer before it was no longer in a
 /// cache; 0 if there is none.
-fn cold_point(entries: &[Entry], ttl: Duration, now: Timestamp) -> usize {
+fn cold_point(entries: &[Entry], now: Timestamp) -> usize {
     let (mut cold, mut answered) = (0, None);
     let times = entries.iter().map(|entry| entry.at).chain([now]);
     for (index, at) in times.enumerate() {
-        if answered.is_some_and(|answered| at.since(answered) > ttl) {
+        if answered.is_some_and(|answered| at.since(answered) > CACHE_TTL) {
             cold = index;
         }
         if entries.get(index).is_some_and(|entry| matches!(entry.body, EntryBody::Assistant(_))) {

@@ -28,6 +28,7 @@ fn said(id: &str, sender: &str, text: &str) -> UserMessage {
         attachments: vec![],
         quote: None,
         sent_at: at,
+        received_at: None,
     }
 }
 

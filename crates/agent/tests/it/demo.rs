@@ -30,7 +30,7 @@ async fn it_echoes_counts_and_uses_a_tool() {
     > Hello
     > bot
 
-    I am the built-in demo model: I can only echo, and tell the time if you ask me "what time is it?". To give me a real model:
+    I am the built-in demo model: I can only echo, tell the time if you ask me "what time is it?", and remind you if you say "remind me in 10 minutes to stretch". To give me a real model:
 
     ```
     lowtide bots model Heron openai/gpt-5.1 --api-key-env OPENAI_API_KEY

@@ -56,13 +56,36 @@ async fn another_model_answers_and_the_first_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_said_against_the_conversation_is_final() {
-    let first = ScriptedModel::start([Reply::Status(400, "too long")]).await;
+async fn what_is_said_against_the_conversation_is_final_and_not_held_against_the_model() {
+    let first = ScriptedModel::start([Reply::Status(400, "too long"), Reply::Text("Short")]).await;
     let second = ScriptedModel::start([]).await;
-    let error = ask(&agent(config()), &first, &second, |_| {}).await.expect_err("a refusal");
+    let agent = agent(config());
+    let error = ask(&agent, &first, &second, |_| {}).await.expect_err("a refusal");
     assert!(error.detail().contains("too long") && error.person().contains("refused to process"), "{error}");
+    assert_eq!(ask(&agent, &first, &second, |_| {}).await.expect("another session").text, "Short");
     first.finish();
     second.finish();
+}
+
+#[tokio::test]
+async fn a_session_that_chose_another_model_falls_back_on_the_bots_own() {
+    let busy = || Reply::Status(401, "gone");
+    let first = ScriptedModel::start([busy()]).await;
+    let own = ScriptedModel::start([busy(), Reply::Text("Mine")]).await;
+    let mut session = Session::default();
+    session.say("hi");
+    // The own model's key is found for its fallback of the same provider, though another provider's model was chosen.
+    let (key, chosen_key) = (Secret::new(KEY), Secret::new(KEY));
+    let (own_model, fallbacks) = (fallback("own/m", &own), [fallback("chosen/x", &first), fallback("own/small", &own)]);
+    let mut request = session.request(Some("chosen/x"), Some(&first.url), &chosen_key);
+    request.bot.own = Some(&own_model);
+    request.bot.own_key = Some(("own/m", &key));
+    request.bot.fallbacks = &fallbacks;
+    let answer = agent(config()).answer(&request).await.expect("an answer");
+    assert_eq!((answer.text.as_str(), answer.model.as_str()), ("Mine", "own/small"));
+    assert_eq!(first.finish().len(), 1, "the chosen model is among the fallbacks, and asked once");
+    let asked: Vec<_> = own.finish().iter().map(|request| request["model"].clone()).collect();
+    assert_eq!(asked, ["m", "small"]);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn a_conversation_with_tools() {
     tool(a): 2026-11-22T15:00:00+01:00, Sunday, Europe/Berlin
     tool(b): 2026-11-22T23:00:00+09:00, Sunday, Asia/Tokyo
     assistant: – "call_2_0":{"arguments":"{\"arguments\":\"{oops\",\"name\":\"nonsense\"}","name":"tool_call"}
-    tool(call_2_0): There is no tool `nonsense`; there are: read, write, edit, web_fetch, message, current_time, ls, search, image, sessions_list, sessions_history, sessions_send, sessions_spawn, tool_search.
+    tool(call_2_0): There is no tool `nonsense`; there are: read, write, edit, web_fetch, message, current_time, ls, search, image, sessions_list, sessions_history, sessions_send, sessions_spawn, cron, tool_search.
     "#);
 }
 

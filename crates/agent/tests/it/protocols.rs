@@ -273,8 +273,8 @@ async fn the_text_so_far_is_told_from_its_beginning() {
 async fn the_newest_pictures_are_shown_and_the_older_told_of() {
     let model = ScriptedModel::start([Reply::Text("Ten herons.")]).await;
     let (agent, key) = (agent(AgentConfig { private_models: true, ..AgentConfig::default() }), Secret::new(KEY));
-    let names: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
-    let host = Pictures(names.iter().map(|name| (MediaId::of(name), *name)).collect());
+    let pictures: Vec<&'static [u8]> = (0..10u8).map(|n| &*[PNG, &[n]].concat().leak()).collect();
+    let host = Pictures(pictures.iter().map(|bytes| (MediaId::of(bytes), *bytes)).collect());
     let mut session = Session::default();
     for (id, _) in &host.0 {
         say_with_picture(&mut session, "look");
@@ -286,7 +286,45 @@ async fn the_newest_pictures_are_shown_and_the_older_told_of() {
     let request = model.finish().remove(0).to_string();
     assert_eq!(request.matches("data:image/png;base64,").count(), 8);
     assert_eq!(request.matches("is not shown: there are newer ones.").count(), 2);
-    assert!(!request.contains(&base64(b"1")) && request.contains(&base64(b"2")));
+    assert!(!request.contains(&base64(pictures[1])) && request.contains(&base64(pictures[2])));
+}
+
+/// Asks a model that is shown one picture, and returns the requests with what came of it.
+async fn show(
+    api: ModelApi,
+    bytes: &'static [u8],
+    replies: Vec<Reply>,
+) -> (Vec<String>, Result<Answer, agent::ModelError>) {
+    let model = ScriptedModel::start(replies).await;
+    let agent = agent(AgentConfig { private_models: true, model_retries: 0, ..AgentConfig::default() });
+    let (key, host) = (Secret::new(KEY), Pictures(vec![(picture().id, bytes)]));
+    let mut session = Session::default();
+    say_with_picture(&mut session, "look");
+    let mut request = session.request(Some("custom/m"), Some(&model.url), &key);
+    request.bot.api = Some(api);
+    let answer = agent.answer(&ModelRequest { host: &host, ..request }).await;
+    (model.finish().iter().map(Value::to_string).collect(), answer)
+}
+
+#[tokio::test]
+async fn a_picture_that_is_refused_does_not_end_the_conversation() {
+    let refused = || Reply::Status(400, "Could not process image");
+    let (sent, answer) = show(ModelApi::OpenaiCompletions, PNG, vec![refused(), Reply::Text("Well.")]).await;
+    assert_eq!(answer.expect("an answer").text, "Well.");
+    assert_eq!((sent.len(), sent[0].contains(&base64(PNG)), sent[1].contains(&base64(PNG))), (2, true, false));
+    assert!(sent[1].contains("[A picture (image/png) is not shown: your provider refused it"), "{}", sent[1]);
+
+    // Once: without its pictures, what is said against a conversation is final as ever.
+    let (sent, answer) = show(ModelApi::OpenaiCompletions, PNG, vec![refused(), refused()]).await;
+    assert!(matches!(answer, Err(agent::ModelError::Permanent { .. })) && sent.len() == 2, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_picture_has_the_type_of_its_bytes_and_no_other() {
+    let (sent, _) = show(ModelApi::OpenaiCompletions, b"GIF89a...", vec![Reply::Text("A heron.")]).await;
+    assert!(sent[0].contains("data:image/gif;base64,"), "it is called a PNG: {}", sent[0]);
+    let (sent, _) = show(ModelApi::OpenaiCompletions, b"<svg>", vec![Reply::Text("Nothing.")]).await;
+    assert!(sent[0].contains("you cannot see pictures of its type") && !sent[0].contains("base64"), "{}", sent[0]);
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -1,7 +1,10 @@
 //! A session's log, written by hand.
 
 use agent::{Agent, AgentConfig, BotView, Mind, ModelRequest, NoHost, Secret, ToolContext, Workspace};
-use agent::{Assignment, BoxFuture, Expect, FileContent, FileInfo, Host, HostError, Place, SessionInfo, ToSend};
+use agent::{
+    Assignment, BoxFuture, Expect, FileContent, FileInfo, Host, HostError, JobAnswer, JobRequest, Place, SessionInfo,
+    ToSend,
+};
 use bytes::Bytes;
 use domain::turn::Question;
 use domain::{
@@ -49,6 +52,7 @@ impl Session {
             attachments,
             quote,
             sent_at: NOW,
+            received_at: None,
         }));
     }
 
@@ -139,6 +143,10 @@ impl Host for Pictures {
         Host::places(&NoHost)
     }
 
+    fn place<'a>(&'a self, session: &'a SessionKey) -> BoxFuture<'a, Result<Option<Place>, HostError>> {
+        Host::place(&NoHost, session)
+    }
+
     fn send<'a>(&'a self, call: &'a str, to: &'a Place, what: ToSend) -> BoxFuture<'a, Result<(), HostError>> {
         Host::send(&NoHost, call, to, what)
     }
@@ -162,5 +170,9 @@ impl Host for Pictures {
 
     fn spawn<'a>(&'a self, call: &'a str, work: Assignment) -> BoxFuture<'a, Result<SessionKey, HostError>> {
         Host::spawn(&NoHost, call, work)
+    }
+
+    fn jobs<'a>(&'a self, call: &'a str, request: JobRequest) -> BoxFuture<'a, Result<JobAnswer, HostError>> {
+        Host::jobs(&NoHost, call, request)
     }
 }

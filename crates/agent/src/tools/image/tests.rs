@@ -5,9 +5,13 @@ use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
 use domain::{Entry, SessionKey, Timestamp, TurnId};
+use serde_json::json;
 
 use super::*;
-use crate::{Assignment, BotView, BoxFuture, Expect, FileContent, FileInfo, Host, NoHost, Place, SessionInfo, ToSend};
+use crate::{
+    Assignment, BotView, BoxFuture, Expect, FileContent, FileInfo, Host, JobAnswer, JobRequest, NoHost, Place,
+    SessionInfo, ToSend,
+};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and points";
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 and points";
@@ -62,6 +66,10 @@ impl Host for Files {
         Host::places(&NoHost)
     }
 
+    fn place<'a>(&'a self, session: &'a SessionKey) -> BoxFuture<'a, Result<Option<Place>, HostError>> {
+        Host::place(&NoHost, session)
+    }
+
     fn send<'a>(&'a self, call: &'a str, to: &'a Place, what: ToSend) -> BoxFuture<'a, Result<(), HostError>> {
         Host::send(&NoHost, call, to, what)
     }
@@ -85,6 +93,10 @@ impl Host for Files {
 
     fn spawn<'a>(&'a self, call: &'a str, work: Assignment) -> BoxFuture<'a, Result<SessionKey, HostError>> {
         Host::spawn(&NoHost, call, work)
+    }
+
+    fn jobs<'a>(&'a self, call: &'a str, request: JobRequest) -> BoxFuture<'a, Result<JobAnswer, HostError>> {
+        Host::jobs(&NoHost, call, request)
     }
 }
 

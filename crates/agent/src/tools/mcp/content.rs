@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::McpResult;
+use crate::tools::picture;
 use crate::transcript::cut;
 
 /// The largest schema that a model is shown, in bytes.
@@ -63,15 +64,13 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
+/// A picture with its real type: a model that is shown a picture under another one refuses the whole conversation.
 fn image(part: &Value) -> Result<(String, Bytes), &'static str> {
-    let mime = text(&part["mimeType"]);
-    if !mime.starts_with("image/") {
-        return Err("it does not say of what kind it is");
-    }
     let data = text(&part["data"]);
     if data.len() / 4 * 3 > MAX_IMAGE + 2 {
         return Err("it is larger than 5 MB");
     }
     let bytes = BASE64_STANDARD.decode(data).map_err(|_| "it is not base64")?;
+    let mime = picture::sniff(&bytes).ok_or("it is no PNG, JPEG, GIF or WebP")?;
     Ok((mime.to_owned(), bytes.into()))
 }

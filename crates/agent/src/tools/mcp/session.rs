@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use url::Url;
 
 use super::{McpTool, clean_schema};
-use crate::egress;
 use crate::transcript::cut;
 
 /// The version that is asked for. The server may answer with another one, which is then used.
@@ -32,8 +31,8 @@ const MAX_MESSAGE: usize = 500;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A conversation with a server, begun.
-pub(super) struct Session<'c> {
-    client: &'c Client,
+pub(super) struct Session {
+    client: Client,
     url: Url,
     token: Option<String>,
     version: String,
@@ -41,10 +40,19 @@ pub(super) struct Session<'c> {
     next: AtomicU64,
 }
 
-impl Session<'_> {
-    pub(super) async fn open(client: &Client, url: Url, token: Option<String>) -> Result<Session<'_>, String> {
-        let mut session =
-            Session { client, url, token, version: VERSION.to_owned(), id: None, next: AtomicU64::new(1) };
+/// The error of what was refused because the server knows the session no more. It has done nothing then.
+pub(super) const FORGOTTEN: &str = "it has forgotten the session";
+
+impl Session {
+    pub(super) async fn open(client: &Client, url: Url, token: Option<String>) -> Result<Session, String> {
+        let mut session = Session {
+            client: client.clone(),
+            url,
+            token,
+            version: VERSION.to_owned(),
+            id: None,
+            next: AtomicU64::new(1),
+        };
         let hello = json!({
             "protocolVersion": VERSION,
             "capabilities": {},
@@ -89,7 +97,7 @@ impl Session<'_> {
     }
 
     /// Lets the server forget the session. It would do so by itself some day, so failing is nothing to tell.
-    pub(super) async fn close(self) {
+    pub(super) async fn close(&self) {
         if self.id.is_some() {
             let _ = timeout(CLOSE_TIMEOUT, self.prepare(self.client.delete(self.url.clone())).send()).await;
         }
@@ -117,6 +125,7 @@ impl Session<'_> {
             status if matches!(status.as_u16(), 401 | 403) => {
                 Err(format!("it answered with status {status}; the owner has to give it a token that it takes"))
             }
+            StatusCode::NOT_FOUND if self.id.is_some() => Err(FORGOTTEN.to_owned()),
             status if status.is_redirection() => Err(format!(
                 "it answered with status {status}; redirects are not followed, the owner has to set its final URL"
             )),

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -17,11 +17,15 @@ use crate::{Secret, Secrets};
 /// A server that insists on the protocol: its token, its session, its version, its order.
 #[derive(Default)]
 struct Server {
+    opened: AtomicUsize,
     lists: AtomicUsize,
     closed: AtomicUsize,
+    /// The next request of a session finds that it is not known any more.
+    forgets: AtomicBool,
 }
 
 const TOKEN: &str = "tok-5e9a";
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and what follows";
 
 async fn answer(State(server): State<Arc<Server>>, headers: HeaderMap, body: String) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
@@ -33,10 +37,14 @@ async fn answer(State(server): State<Arc<Server>>, headers: HeaderMap, body: Str
     let id = &message["id"];
     let result = |result: Value| axum::Json(json!({ "jsonrpc": "2.0", "id": id, "result": result })).into_response();
     if message["method"] == "initialize" {
+        server.opened.fetch_add(1, Ordering::Relaxed);
         let welcome = json!({ "protocolVersion": "2025-03-26", "capabilities": { "tools": {} } });
         return ([("mcp-session-id", "session-1")], result(welcome)).into_response();
     }
     assert_eq!((header("mcp-session-id"), header("mcp-protocol-version")), ("session-1".into(), "2025-03-26".into()));
+    if server.forgets.swap(false, Ordering::Relaxed) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     match message["method"].as_str().unwrap() {
         "notifications/initialized" => StatusCode::ACCEPTED.into_response(),
         "tools/list" => {
@@ -68,7 +76,8 @@ async fn answer(State(server): State<Arc<Server>>, headers: HeaderMap, body: Str
             }
             "fails" => result(json!({ "isError": true, "content": [{ "type": "text", "text": "no such city" }] })),
             "picture" => result(json!({ "content": [
-                { "type": "image", "mimeType": "image/png", "data": BASE64_STANDARD.encode(b"png") },
+                { "type": "image", "mimeType": "image/jpeg", "data": BASE64_STANDARD.encode(PNG) },
+                { "type": "image", "mimeType": "image/png", "data": BASE64_STANDARD.encode("<svg/>") },
                 { "type": "image", "mimeType": "image/png", "data": "???" },
                 { "type": "image", "mimeType": "image/png", "data": "A".repeat(6_700_000) },
             ] })),
@@ -126,7 +135,33 @@ fn secrets() -> Secrets {
 async fn call(mcp: &Mcp, url: &str, tool: &str, arguments: Value) -> Result<McpResult, String> {
     let (abilities, secrets) = (abilities(&[("home", url)]), secrets());
     let bot = BotView { abilities: &abilities, secrets: &secrets, ..BotView::default() };
-    mcp.call(&bot, "home", tool, arguments.as_object().unwrap().clone()).await
+    mcp.call(&bot, turn(1), "home", tool, arguments.as_object().unwrap().clone()).await
+}
+
+fn turn(n: u128) -> TurnId {
+    TurnId::from_parts(domain::Timestamp::from_secs(1), n)
+}
+
+#[tokio::test]
+async fn a_turn_has_one_session_with_a_server() {
+    let (url, server) = serve().await;
+    let mcp = mcp(true);
+    let count = || [&server.opened, &server.closed].map(|count| count.load(Ordering::Relaxed));
+    let (abilities, secrets) = (abilities(&[("home", &url)]), secrets());
+    let bot = BotView { abilities: &abilities, secrets: &secrets, ..BotView::default() };
+    mcp.tools(&bot, turn(1)).await;
+    let echo = || call(&mcp, &url, "echo", json!({ "a": "x" }));
+    let (one, other) = tokio::join!(echo(), echo());
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(count(), [1, 0], "the list and both calls");
+
+    server.forgets.store(true, Ordering::Relaxed);
+    assert!(echo().await.is_ok(), "a server that was started anew is greeted anew");
+    assert_eq!(count(), [2, 0]);
+    mcp.turn_ended(turn(2)).await;
+    assert_eq!(count(), [2, 0], "that is another turn");
+    mcp.turn_ended(turn(1)).await;
+    assert_eq!(count(), [2, 1]);
 }
 
 #[tokio::test]
@@ -136,7 +171,7 @@ async fn servers_are_listed_and_the_broken_ones_named() {
     let secrets = secrets();
     let bot = BotView { abilities: &abilities, secrets: &secrets, ..BotView::default() };
     let mcp = mcp(true);
-    let offers = mcp.tools(&bot).await;
+    let offers = mcp.tools(&bot, turn(1)).await;
 
     let names: Vec<_> = offers.tools.iter().map(|tool| (tool.server.as_str(), tool.name.as_str())).collect();
     assert_eq!(names, [("home", "echo"), ("home", "../x")]);
@@ -150,7 +185,8 @@ async fn servers_are_listed_and_the_broken_ones_named() {
     assert!(refused.contains("no connection") && !refused.contains("hidden"), "{refused}");
     assert!(unauthorized.contains("the owner has to give it a token"), "{unauthorized}");
 
-    assert_eq!(mcp.tools(&bot).await.tools, offers.tools);
+    assert_eq!(mcp.tools(&bot, turn(2)).await.tools, offers.tools);
+    mcp.turn_ended(turn(1)).await;
     // Two pages, once: the second time the list is remembered.
     assert_eq!((server.lists.load(Ordering::Relaxed), server.closed.load(Ordering::Relaxed)), (2, 1));
 }
@@ -164,10 +200,10 @@ async fn a_call_is_answered_by_a_stream_or_at_once() {
     let failed = call(&mcp, &url, "fails", json!({})).await.unwrap();
     assert_eq!((failed.text.as_str(), failed.is_error), ("no such city", true));
     let seen = call(&mcp, &url, "picture", json!({})).await.unwrap();
-    assert_eq!(seen.images, [("image/png".to_owned(), Bytes::from_static(b"png"))]);
+    assert_eq!(seen.images, [("image/png".to_owned(), Bytes::from_static(PNG))]);
     assert_eq!(
         seen.text,
-        "[a picture was left out: it is not base64]\n[a picture was left out: it is larger than 5 MB]"
+        "[a picture was left out: it is no PNG, JPEG, GIF or WebP]\n[a picture was left out: it is not base64]\n[a picture was left out: it is larger than 5 MB]"
     );
 }
 

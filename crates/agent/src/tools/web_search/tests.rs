@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use domain::abilities::SearchProvider;
 use domain::{Abilities, SessionKey, Timestamp, TurnId};
+use serde_json::json;
 
 use super::*;
 use crate::{BotView, NoHost, Secrets};

@@ -48,15 +48,14 @@ const TRIMMED: usize = 3_000 + "\n[3000 characters of this old tool result are l
 fn a_warm_cache_is_left_alone() {
     let entries = log(&[6_000, 6_000, 6_000]);
     let last = START + minutes(2);
-    assert_eq!(sizes(&prune(&entries, WINDOW, CACHE_TTL, last + minutes(5))), []);
-    assert_eq!(sizes(&prune(&entries, WINDOW, cache_ttl(true), last + minutes(60))), []);
-    assert_eq!(sizes(&prune(&entries, WINDOW, cache_ttl(false), last + minutes(6))), [(1, TRIMMED), (4, TRIMMED)]);
+    assert_eq!(sizes(&prune(&entries, WINDOW, last + minutes(5))), []);
+    assert_eq!(sizes(&prune(&entries, WINDOW, last + minutes(6))), [(1, TRIMMED), (4, TRIMMED)]);
 }
 
 #[test]
 fn old_results_are_trimmed_to_their_ends() {
     let entries = log(&[6_000, 4_000, 6_000, 6_000]);
-    let pruned = prune(&entries, WINDOW, CACHE_TTL, START + minutes(30));
+    let pruned = prune(&entries, WINDOW, START + minutes(30));
     // The second is short enough, and the last has fewer than three answers behind it.
     assert_eq!(sizes(&pruned), [(1, TRIMMED), (7, TRIMMED)]);
     assert!(pruned[&1].starts_with("<xxx") && pruned[&1].ends_with("xxx>"));
@@ -72,15 +71,15 @@ fn results_are_trimmed_between_their_characters() {
 
 #[test]
 fn little_is_not_pruned() {
-    assert_eq!(sizes(&prune(&log(&[5_000, 3_000, 2_000]), WINDOW, CACHE_TTL, START + minutes(30))), []);
-    assert_eq!(sizes(&prune(&log(&[60_000]), WINDOW, CACHE_TTL, START + minutes(30))), []);
-    assert_eq!(sizes(&prune(&[], WINDOW, CACHE_TTL, START)), []);
+    assert_eq!(sizes(&prune(&log(&[5_000, 3_000, 2_000]), WINDOW, START + minutes(30))), []);
+    assert_eq!(sizes(&prune(&log(&[60_000]), WINDOW, START + minutes(30))), []);
+    assert_eq!(sizes(&prune(&[], WINDOW, START)), []);
 }
 
 #[test]
 fn what_is_still_too_much_is_cleared_from_the_oldest_on() {
     let entries = log(&[4_000, 6_000, 3_000, 8_000, 8_000]);
-    let pruned = prune(&entries, WINDOW, CACHE_TTL, START + minutes(30));
+    let pruned = prune(&entries, WINDOW, START + minutes(30));
     // Trimming saves 2,937 + 4,937 bytes of about 29,000; clearing the first one is enough then.
     assert_eq!(sizes(&pruned), [(1, CLEARED.len()), (4, TRIMMED), (10, TRIMMED)]);
     assert_eq!(pruned[&1], CLEARED);
@@ -89,17 +88,17 @@ fn what_is_still_too_much_is_cleared_from_the_oldest_on() {
 #[test]
 fn the_present_turn_is_not_pruned() {
     let mut entries = log(&[6_000, 6_000, 6_000, 6_000]);
-    assert_eq!(prune(&entries, WINDOW, CACHE_TTL, START + minutes(30)).len(), 3);
+    assert_eq!(prune(&entries, WINDOW, START + minutes(30)).len(), 3);
     let last = entries[11].turn;
     entries.iter_mut().for_each(|entry| entry.turn = last);
-    assert_eq!(sizes(&prune(&entries, WINDOW, CACHE_TTL, START + minutes(30))), []);
+    assert_eq!(sizes(&prune(&entries, WINDOW, START + minutes(30))), []);
 }
 
 #[test]
 fn what_was_pruned_stays_pruned_in_the_same_way() {
     let mut entries = log(&[6_000, 6_000, 6_000, 6_000]);
     let pause = START + minutes(30);
-    let after_pause = prune(&entries, WINDOW, CACHE_TTL, pause);
+    let after_pause = prune(&entries, WINDOW, pause);
     assert_eq!(after_pause.len(), 3);
     // The conversation goes on: nothing changes in what the cache knows, however much is added.
     for mut entry in log(&[9_000, 9_000, 9_000, 9_000]) {
@@ -108,10 +107,10 @@ fn what_was_pruned_stays_pruned_in_the_same_way() {
         entry.at = entry.at + minutes(30);
         let now = entry.at;
         entries.push(entry);
-        assert_eq!(prune(&entries, WINDOW, CACHE_TTL, now), after_pause);
+        assert_eq!(prune(&entries, WINDOW, now), after_pause);
     }
     // Until the next pause.
-    assert!(prune(&entries, WINDOW, CACHE_TTL, pause + minutes(30)).len() > 3);
+    assert!(prune(&entries, WINDOW, pause + minutes(30)).len() > 3);
 }
 
 #[test]

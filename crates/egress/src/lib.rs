@@ -7,6 +7,10 @@
 //! connecting, so that a name cannot mean one thing when checked and another when used; and no proxy,
 //! which would resolve names on its own.
 
+mod way;
+
+pub use way::Way;
+
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,8 +21,6 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use url::{Host, Url};
 
-use crate::AgentError;
-
 /// How many redirects one request may follow.
 const MAX_REDIRECTS: usize = 5;
 /// A server that does not accept a connection in this time is taken for unreachable.
@@ -26,11 +28,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a URL is not requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub enum Refused {
     #[error("only http and https URLs can be fetched, not `{0}:`")]
     Scheme(String),
     #[error("a URL with a user name or password in it is not fetched")]
     UserInfo,
+    #[error("it should begin with `https://`, so that nobody on the way reads it")]
+    Plain,
     #[error("the URL names no host")]
     NoHost,
     #[error("`{0}` is not a public address")]
@@ -41,15 +45,20 @@ pub(crate) enum Refused {
     TooManyRedirects,
 }
 
+/// An entry of the list of what may be reached that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not of the form host:port, such as wiki.internal:443")]
+pub struct BadAllow(String);
+
 /// The hosts that may be reached although they are private.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guard {
+pub struct Guard {
     allow: Arc<[(String, u16)]>,
 }
 
 impl Guard {
     /// `allow` has `host:port` pairs, IPv6 hosts in brackets.
-    pub(crate) fn new(allow: &[String]) -> Result<Guard, AgentError> {
+    pub fn new(allow: &[String]) -> Result<Guard, BadAllow> {
         let pair = |text: &String| {
             let (host, port) = text.rsplit_once(':')?;
             // The URL parser writes a host the same way whatever its spelling (case, IPv6 zeros, IDNA).
@@ -57,12 +66,12 @@ impl Guard {
             Some((host, port.parse().ok()?))
         };
         let allow: Result<Vec<_>, _> =
-            allow.iter().map(|text| pair(text).ok_or_else(|| AgentError::FetchAllow(text.clone()))).collect();
+            allow.iter().map(|text| pair(text).ok_or_else(|| BadAllow(text.clone()))).collect();
         Ok(Guard { allow: allow?.into() })
     }
 
     /// What the URL alone shows: scheme, user info, a literal address, a port.
-    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Refused> {
+    pub fn check_url(&self, url: &Url) -> Result<(), Refused> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refused::Scheme(url.scheme().to_owned()));
         }
@@ -84,6 +93,14 @@ impl Guard {
         if public { Ok(()) } else { Err(Refused::Private(name.to_owned())) }
     }
 
+    /// Whether a URL may be requested, and nobody on its way can read or change what it is sent: it is of `https`, or the
+    /// operator lists its host and port.
+    pub fn check_private_way(&self, url: &Url) -> Result<(), Refused> {
+        self.check_url(url)?;
+        let is_listed = url.host_str().is_some_and(|name| self.allows_host(name));
+        if is_listed || url.scheme() == "https" { Ok(()) } else { Err(Refused::Plain) }
+    }
+
     fn allows_host(&self, name: &str) -> bool {
         self.allow.iter().any(|(host, _)| host == name)
     }
@@ -93,9 +110,15 @@ impl Guard {
         if fits { Ok(()) } else { Err(Refused::Private(name.to_owned())) }
     }
 
+    /// Whether a connection that is no request may be opened to `host`, which was found at `address`.
+    pub fn allows(&self, host: &str, address: SocketAddr) -> bool {
+        let is_listed = |(name, port): &(String, u16)| name.eq_ignore_ascii_case(host) && *port == address.port();
+        self.allow.iter().any(is_listed) || (!self.allows_host(host) && is_public(address.ip()))
+    }
+
     /// A client that reaches public addresses and what `self` allows. Requests still begin with
     /// [`Guard::check_url`]: a literal address never gets to the resolver.
-    pub(crate) fn client(&self, redirects: Policy) -> Result<Client, reqwest::Error> {
+    pub fn client(&self, redirects: Policy) -> Result<Client, reqwest::Error> {
         Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(Resolver(self.clone())))
@@ -105,7 +128,7 @@ impl Guard {
     }
 
     /// Follows redirects, each of them checked.
-    pub(crate) fn redirects(&self) -> Policy {
+    pub fn redirects(&self) -> Policy {
         let guard = self.clone();
         Policy::custom(move |attempt| {
             if attempt.previous().len() > MAX_REDIRECTS {
@@ -120,7 +143,7 @@ impl Guard {
 }
 
 /// A client without a guard, for model servers that the operator put on a private address.
-pub(crate) fn unguarded_client(redirects: Policy) -> Result<Client, reqwest::Error> {
+pub fn unguarded_client(redirects: Policy) -> Result<Client, reqwest::Error> {
     Client::builder().redirect(redirects).connect_timeout(CONNECT_TIMEOUT).build()
 }
 
@@ -179,7 +202,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 }
 
 /// Reads a body up to `limit` bytes; says whether there was more.
-pub(crate) async fn read_capped(response: &mut Response, limit: usize) -> Result<(Vec<u8>, bool), reqwest::Error> {
+pub async fn read_capped(response: &mut Response, limit: usize) -> Result<(Vec<u8>, bool), reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         let room = limit - body.len();
@@ -193,7 +216,7 @@ pub(crate) async fn read_capped(response: &mut Response, limit: usize) -> Result
 }
 
 /// What went wrong with a request, without its URL: a URL may carry secrets.
-pub(crate) fn describe(error: &reqwest::Error) -> String {
+pub fn describe(error: &reqwest::Error) -> String {
     let what = match error {
         e if e.is_timeout() => "it took too long",
         e if e.is_connect() => "no connection",
