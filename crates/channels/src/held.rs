@@ -3,10 +3,13 @@
 //! A channel's module has one `run` that speaks its protocol from the first byte until it is told to stop
 //! or cannot go on. When to connect, to which bots, and where the cursor is kept is the holder's business.
 
+use std::time::Duration;
+
 use domain::{Address, Timestamp};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Received, SendError};
 
@@ -23,6 +26,17 @@ pub trait Hold: Send + Sync {
     /// Notes from where another connection goes on: a sequence number, a `since` token, an offset. Only of
     /// what [`accept`](Self::accept) returned for. It is stored within seconds, and before a hand-over.
     fn progress(&self, cursor: Value);
+
+    /// The last cursor that is stored, so that no crash goes back behind it: what a channel may forget. `None`: nothing is.
+    fn stored(&self) -> Option<Value> {
+        None
+    }
+
+    /// Waits, as a channel asks for, while the bot is not let in yet or is to be silent. Others may open their connections
+    /// meanwhile.
+    fn pause(&self, how_long: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(how_long))
+    }
 
     /// The channel has let the bot in: events flow. Resets the wait before the next attempt to connect.
     fn connected(&self);
@@ -43,6 +57,20 @@ pub struct Say {
     pub text: String,
     /// Gets the channel's id of the message, or as much of one as the channel gives.
     pub sent: oneshot::Sender<Result<String, SendError>>,
+}
+
+/// How long what has been read may still take to be queued once its connection is to end.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+
+/// Does `work` on what was read, to its end; but once the connection is to `stop` only for a while, since who takes over reads it
+/// again. `None`: it was cut short.
+pub(crate) async fn finish<T>(work: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => Some(done),
+        () = stop.cancelled() => tokio::time::timeout(FINISH_WITHIN, work).await.ok(),
+    }
 }
 
 /// Why a connection ended.

@@ -9,13 +9,16 @@ use domain::{Address, Attachment, Bot, Channel, Inbound, LinkId, MessageId, Quot
 
 pub mod discord;
 pub mod held;
+pub mod hooks;
 pub mod irc;
 pub mod markdown;
 pub mod matrix;
+mod rest;
 pub mod signature;
 pub mod slack;
 pub mod telegram;
 pub mod webchat;
+pub mod webhook;
 pub mod whatsapp;
 
 /// What a channel says of one message, before the door knows whose it is.
@@ -32,6 +35,8 @@ pub struct Received {
     pub attachments: Vec<Attachment>,
     /// The message that this one answers.
     pub quote: Option<Quote>,
+    /// The album that it is a piece of, as the channel names it: several files that a person sent at once.
+    pub album: Option<String>,
     /// It is addressed to the bot: a direct chat, its handle as a mention, a reply to its message, or
     /// a command for it.
     pub mentioned: bool,
@@ -52,6 +57,7 @@ impl Received {
         Inbound {
             is_owner: false,
             parent: None,
+            job: None,
             hops: 0,
             account: bot.account,
             bot: bot.id,
@@ -65,6 +71,7 @@ impl Received {
             control: None,
             attachments: self.attachments,
             quote: self.quote,
+            album: self.album,
             sent_at: self.sent_at,
             received_at: now,
         }
@@ -90,4 +97,16 @@ pub enum SendError {
     /// Network, time-out or trouble on the channel's side. The message may have arrived.
     #[error("the channel could not be reached or failed ({0}); try again later")]
     Temporary(String),
+}
+
+/// The largest file that is fetched from any channel, in bytes.
+pub const MAX_DOWNLOAD: usize = 20 << 20;
+
+/// Why a file was not fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DownloadError {
+    #[error("the file is larger than {} MB", MAX_DOWNLOAD >> 20)]
+    TooLarge,
+    #[error(transparent)]
+    Failed(#[from] SendError),
 }

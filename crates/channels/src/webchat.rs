@@ -49,6 +49,7 @@ pub fn received(
         text: text.to_owned(),
         attachments: Vec::new(),
         quote: None,
+        album: None,
         mentioned: true,
         sent_at: at,
     })

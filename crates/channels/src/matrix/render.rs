@@ -91,6 +91,11 @@ impl Dialect for Matrix {
     }
 }
 
+/// A text as HTML that shows it as it is.
+pub fn escape(text: &str) -> String {
+    entities(text)
+}
+
 fn entities(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

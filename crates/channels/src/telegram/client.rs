@@ -19,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to pause when Telegram asks for a pause without saying for how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// The kinds of updates that are asked for.
+pub(super) const ALLOWED_UPDATES: [&str; 3] = ["message", "edited_message", "callback_query"];
+
 /// What Telegram says of an edit that changes nothing.
 const NOT_MODIFIED: &str = "message is not modified";
 /// The most commands that a bot's menu shows.
@@ -90,7 +93,7 @@ impl Client {
         let params = json!({
             "url": url,
             "secret_token": secret,
-            "allowed_updates": ["message", "edited_message", "callback_query"],
+            "allowed_updates": ALLOWED_UPDATES,
             "max_connections": 40,
             "drop_pending_updates": false,
         });
@@ -282,6 +285,8 @@ pub(super) enum CallError {
     Failed(SendError),
     /// The group has become a supergroup, which is another chat: send there.
     Migrated(i64),
+    /// Somebody else reads the bot's updates, or a webhook takes them.
+    Conflict(String),
 }
 
 impl From<SendError> for CallError {
@@ -294,6 +299,7 @@ impl From<CallError> for SendError {
     fn from(error: CallError) -> SendError {
         match error {
             CallError::Failed(error) => error,
+            CallError::Conflict(description) => SendError::Temporary(description),
             // Only what is sent follows a migration, and only once.
             CallError::Migrated(chat) => SendError::Unreachable(format!("the group moved to the chat {chat}")),
         }
@@ -343,6 +349,9 @@ fn read_reply<T: DeserializeOwned>(status: u16, body: &[u8], token: &str) -> Res
 fn failure(status: u16, description: String, parameters: &Parameters) -> CallError {
     if let Some(chat) = parameters.migrate_to_chat_id {
         return CallError::Migrated(chat);
+    }
+    if status == 409 {
+        return CallError::Conflict(description);
     }
     let error = match status {
         // 401 for a revoked token, 404 for one that never was: the methods called here all exist.

@@ -10,25 +10,20 @@ use serde_json::json;
 
 use super::client::{CallError, SentMessage, checked};
 use super::{Client, target};
-use crate::SendError;
+use crate::{DownloadError, SendError};
 
-/// The largest file that Telegram gives to bots, in bytes: <https://core.telegram.org/bots/api#getfile>
-pub const MAX_DOWNLOAD: usize = 20 << 20;
+// Also the largest that Telegram gives to bots: <https://core.telegram.org/bots/api#getfile>
+pub use crate::MAX_DOWNLOAD;
 
 /// The largest photo that bots may send, in bytes. What is larger goes as a document.
 const MAX_PHOTO: u64 = 10 << 20;
 
+/// The most photos of an album, and what they may have together, in bytes: a function has little memory.
+const MAX_ALBUM: usize = 10;
+const MAX_ALBUM_BYTES: u64 = 20 << 20;
+
 /// A file takes longer than a message.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Why a file was not fetched.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DownloadError {
-    #[error("the file is larger than {} MB", MAX_DOWNLOAD >> 20)]
-    TooLarge,
-    #[error(transparent)]
-    Failed(#[from] SendError),
-}
 
 /// <https://core.telegram.org/bots/api#file>
 #[derive(Deserialize)]
@@ -119,6 +114,30 @@ impl Client {
         }
     }
 
+    /// Sends photos as one album, of as many as [`album`] says, and returns the ids of their messages.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Rejected`]: one of them is none to Telegram; each can still be sent alone.
+    pub async fn send_album(
+        &self,
+        token: &str,
+        address: &Address,
+        photos: &[(&Media, Bytes)],
+    ) -> Result<Vec<i64>, SendError> {
+        let mut form = Form::new();
+        let mut album = Vec::new();
+        for (index, (media, bytes)) in photos.iter().enumerate() {
+            let name = format!("photo{index}");
+            album.push(json!({ "type": "photo", "media": format!("attach://{name}") }));
+            form = form.part(name, part(media, bytes.clone())?);
+        }
+        let form = addressed(form.text("media", json!(album).to_string()), address);
+        let url = format!("{}/bot{}/sendMediaGroup", self.api_base, checked(token)?);
+        let sent: Result<Vec<SentMessage>, CallError> = self.read(token, self.http.post(url).multipart(form)).await;
+        Ok(sent?.into_iter().map(|message| message.message_id).collect())
+    }
+
     async fn upload(
         &self,
         token: &str,
@@ -128,25 +147,44 @@ impl Client {
         shown: Shown,
     ) -> Result<i64, SendError> {
         let (method, field) = shown.method();
-        let length = bytes.len() as u64;
-        let part = Part::stream_with_length(bytes, length).file_name(file_name(media));
-        let part = part.mime_str(&media.mime).map_err(|_| {
-            SendError::Rejected(format!("`{}` is not a media type", media.mime.chars().take(40).collect::<String>()))
-        })?;
-        let mut form = Form::new().part(field, part);
-        if let Some(params) = target(address).as_object() {
-            for (name, value) in params {
-                form = form.text(name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            }
-        }
-        if let Some(message) = &address.reply_to {
-            let reply = json!({ "message_id": super::id_value(message), "allow_sending_without_reply": true });
-            form = form.text("reply_parameters", reply.to_string());
-        }
+        let form = addressed(Form::new().part(field, part(media, bytes)?), address);
         let url = format!("{}/bot{}/{method}", self.api_base, checked(token)?);
         let sent: Result<SentMessage, CallError> = self.read(token, self.http.post(url).multipart(form)).await;
         Ok(sent?.message_id)
     }
+}
+
+/// How many of the first files make one album: photos, as long as all can be in memory. One file is none.
+pub fn album(files: &[Media]) -> usize {
+    let mut size = 0;
+    let photos = files.iter().take(MAX_ALBUM).take_while(|media| {
+        size += media.size;
+        Shown::of(media) == Shown::Photo && size <= MAX_ALBUM_BYTES
+    });
+    photos.count()
+}
+
+/// A file as a part of a form.
+fn part(media: &Media, bytes: Bytes) -> Result<Part, SendError> {
+    let length = bytes.len() as u64;
+    let part = Part::stream_with_length(bytes, length).file_name(file_name(media));
+    part.mime_str(&media.mime).map_err(|_| {
+        SendError::Rejected(format!("`{}` is not a media type", media.mime.chars().take(40).collect::<String>()))
+    })
+}
+
+/// A form with where it goes, and what it answers.
+fn addressed(mut form: Form, address: &Address) -> Form {
+    if let Some(params) = target(address).as_object() {
+        for (name, value) in params {
+            form = form.text(name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+    }
+    if let Some(message) = &address.reply_to {
+        let reply = json!({ "message_id": super::id_value(message), "allow_sending_without_reply": true });
+        form = form.text("reply_parameters", reply.to_string());
+    }
+    form
 }
 
 /// What the file is called in the chat.
@@ -180,6 +218,15 @@ mod tests {
         assert_eq!(Shown::of(&media("image/gif", 1)), Shown::Document, "a photo would not move");
         assert_eq!(Shown::of(&media("audio/ogg", 1)), Shown::Voice);
         assert_eq!(file_name(&media("image/svg+xml", 1)), "file.svg");
+    }
+
+    #[test]
+    fn an_album_has_photos_that_fit_together() {
+        let (photo, other) = (media("image/jpeg", 6 << 20), media("application/pdf", 1));
+        assert_eq!(album(&[photo.clone(), photo.clone(), other.clone(), photo.clone()]), 2);
+        assert_eq!(album(&vec![photo; 5]), 3, "of 20 MB");
+        assert_eq!(album(&vec![media("image/png", 1); 12]), 10);
+        assert_eq!(album(&[other]), 0);
     }
 
     #[test]

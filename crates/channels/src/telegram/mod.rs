@@ -1,4 +1,4 @@
-//! Telegram bots by webhook: reads updates, writes HTML, calls the Bot API.
+//! Telegram bots by webhook or long poll: reads updates, writes HTML, calls the Bot API.
 //!
 //! An update's way in is [`verify_secret`], then [`parse_update`]. A reply's way out is [`render()`],
 //! then [`Client::send_message`] for each [`Chunk`], with [`Client::send_message_plain`] for one that
@@ -9,6 +9,7 @@
 mod client;
 mod files;
 mod object;
+pub mod polling;
 mod render;
 mod update;
 mod webhook;
@@ -16,8 +17,9 @@ mod webhook;
 use domain::{Address, Button};
 use serde_json::{Value, json};
 
+pub use crate::DownloadError;
 pub use client::{Client, Me, bot_id};
-pub use files::{DownloadError, MAX_DOWNLOAD};
+pub use files::{MAX_DOWNLOAD, album};
 pub use render::{Chunk, MAX_TEXT, render};
 pub use update::{BadUpdate, Update, callback_of, parse_update};
 pub use webhook::{SECRET_HEADER, hash_secret, verify_secret, webhook_reply};

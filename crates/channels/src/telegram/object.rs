@@ -49,6 +49,7 @@ pub(super) struct Message {
     pub(super) chat: Chat,
     /// Unix time in seconds.
     pub(super) date: i64,
+    pub(super) media_group_id: Option<String>,
     pub(super) reply_to_message: Option<Box<Message>>,
     /// The part of the replied message that the person chose to quote.
     pub(super) quote: Option<TextQuote>,

@@ -50,7 +50,7 @@ pub fn callback_of(channel_message_id: &str) -> Option<&str> {
 /// Kinds of updates and messages that bots do not answer are [`Update::Ignored`], those that Telegram
 /// is yet to invent as well.
 ///
-/// Each file of an album comes in a message of its own, and is one here. A button's press is a message that says the
+/// Each file of an album comes in a message of its own, which names the album. A button's press is a message that says the
 /// button's command; Telegram does not tell when it was pressed, so that is `now`.
 pub fn parse_update(body: &[u8], handle: Option<&str>, now: Timestamp) -> Result<Update, BadUpdate> {
     let mut update: object::Update = serde_json::from_slice(body)?;
@@ -80,6 +80,7 @@ fn read_press(query: CallbackQuery, now: Timestamp) -> Result<Received, &'static
         text,
         attachments: vec![],
         quote: None,
+        album: None,
         mentioned: true,
         sent_at: now,
     })
@@ -139,6 +140,7 @@ fn read_message(message: Message, handle: Option<&str>) -> Result<Received, &'st
         text,
         attachments,
         quote,
+        album: message.media_group_id,
         mentioned,
         sent_at: Timestamp::from_millis(u64::try_from(message.date).unwrap_or(0).saturating_mul(1000)),
     })

@@ -1,7 +1,9 @@
 //! One rich message in the dialect of each channel, and what holds for the messages of any Markdown.
 
-use channels::{discord, irc, markdown, matrix, slack, whatsapp};
+use channels::{discord, irc, markdown, matrix, slack, telegram, whatsapp};
 use proptest::prelude::*;
+
+use crate::rendering;
 
 const RICH: &str = r#"# Low tide at *Saint-Malo* 🌊
 
@@ -234,7 +236,11 @@ fn check(source: &str) -> Result<(), TestCaseError> {
     for line in &lines {
         prop_assert!(styles.iter().all(|style| line.matches(*style).count() % 2 == 0), "{line:?}");
     }
-    Ok(())
+    // What is quoted begins with `>`, and so may what is not.
+    let text = |text: &str| visible(text).chars().filter(|c| !c.is_control() && *c != '>').collect::<String>();
+    prop_assert_eq!(text(&lines.concat()), text(&whole(source, |_| false)));
+
+    rendering::check(source)
 }
 
 /// Pieces of Markdown, some of them broken.
@@ -267,12 +273,15 @@ proptest! {
 #[test]
 fn long_answers_become_messages_within_each_limit() {
     let long = RICH.repeat(12_000 / RICH.len() + 1);
+    assert!(long.chars().count() >= 12_000);
     check(&long).unwrap();
     let counts = [
         discord::render(&long).len(),
         slack::render(&long).len(),
+        telegram::render(&long).len(),
         whatsapp::render(&long).len(),
         matrix::render(&long).len(),
+        irc::render(&long).len(),
     ];
     assert!(counts[0] > counts[1] && counts.iter().all(|count| *count > 0), "{counts:?}");
 }

@@ -4,5 +4,12 @@
 
 mod client;
 mod dialects;
+mod holder;
+mod homeserver;
+mod keeper;
+mod ngircd;
+mod polling;
 mod rendering;
+mod samples;
+mod synapse;
 mod updates;

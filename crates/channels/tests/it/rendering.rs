@@ -63,8 +63,8 @@ fn visible(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
-/// What holds for the messages of any Markdown.
-fn check(markdown: &str) -> Result<(), TestCaseError> {
+/// What holds for the messages of any Markdown on Telegram.
+pub(crate) fn check(markdown: &str) -> Result<(), TestCaseError> {
     let chunks = render(markdown);
     for chunk in &chunks {
         let (text, tags) = read_html(&chunk.html).map_err(TestCaseError::fail)?;

@@ -59,6 +59,7 @@ fn a_direct_message() {
         text: "Good morning! 🌊 When is low tide at Mont-Saint-Michel today? 🕰\u{fe0f}",
         attachments: [],
         quote: None,
+        album: None,
         mentioned: true,
         sent_at: Timestamp(
             1795341600000,
