@@ -1,11 +1,14 @@
 //! The door for messages of every channel, by webhook or by socket: checks that the sender may write to the
 //! bot, answers what needs no turn, and queues the rest.
 
+mod place;
+mod run;
+
+pub use run::{begin_run, text_of_hook, text_of_run};
+
 use channels::Received;
 use domain::access::pairing_code;
-use domain::{
-    Access, Bot, BotStatus, Control, Inbound, Link, MessageId, Outbound, OutboundId, SessionKey, Task, command,
-};
+use domain::{Access, Bot, Control, Inbound, Link, MessageId, Outbound, OutboundId, SessionKey, Task, command};
 use queues::QueueError;
 use runtime::{DoorError, Environment};
 use store::StoreError;
@@ -25,8 +28,10 @@ pub enum IntakeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Queued,
-    /// It was answered, or dropped for this reason, without a turn.
-    Done(&'static str),
+    /// It is answered without a turn: the sender reads why.
+    Answered(&'static str),
+    /// It is dropped, and nothing is said.
+    Dropped(&'static str),
 }
 
 /// Lets a message in, or says why not. Queued means that SQS has it.
@@ -40,22 +45,22 @@ pub async fn admit(
     link: &Link,
     received: Received,
 ) -> Result<Outcome, IntakeError> {
-    if bot.status == BotStatus::Paused {
-        return Ok(Outcome::Done("the bot is paused"));
+    if let Some(why) = bot.silence() {
+        return Ok(Outcome::Dropped(why));
     }
     if !link.is_active() {
-        return Ok(Outcome::Done("the link is not active"));
+        return Ok(Outcome::Dropped("the link is not active"));
     }
     let message = MessageId::of(link.id, &received.channel_message_id);
     match access(environment, link, &received).await? {
-        Access::Ignore(reason) => return Ok(Outcome::Done(reason)),
+        Access::Ignore(reason) => return Ok(Outcome::Dropped(reason)),
         Access::Pair => return pair(environment, bot, link, &received, &message).await,
         Access::Allow => {}
     }
     if command::parse(&received.text, link.handle.as_deref()).is_some_and(|command| command.name == "start") {
         let text = format!("Hello, I am **{}**. Write to me, and I will answer here.", bot.name);
         notify(environment, bot, link, &received, OutboundId::notice("start", &message), text).await?;
-        return Ok(Outcome::Done("it was greeted"));
+        return Ok(Outcome::Answered("it was greeted"));
     }
     let inbound = inbound(environment, bot, link, received);
     environment.take_in(bot, inbound).await?;
@@ -89,7 +94,7 @@ async fn pair(
     let account = environment.store.account(link.account);
     let now = environment.clock.now();
     let Some(code) = account.pairing_request(link.id, &received.sender, fresh, now).await? else {
-        return Ok(Outcome::Done("too many strangers wait for approval already"));
+        return Ok(Outcome::Dropped("too many strangers wait for approval already"));
     };
     let text = format!(
         "Hello. I do not know you yet, so I have not read your message. Give my owner this code within an hour, \
@@ -98,7 +103,7 @@ async fn pair(
         link.id
     );
     notify(environment, bot, link, received, OutboundId::notice("pairing", message), text).await?;
-    Ok(Outcome::Done("the sender was given a pairing code"))
+    Ok(Outcome::Answered("the sender was given a pairing code"))
 }
 
 fn shell_word(text: &str) -> String {
@@ -124,6 +129,7 @@ async fn notify(
         media: vec![],
         buttons: vec![],
         draft: None,
+        mark: None,
         parent: None,
         created_at: environment.clock.now(),
     };

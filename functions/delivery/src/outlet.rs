@@ -2,9 +2,23 @@
 
 use bytes::Bytes;
 use channels::SendError;
-use channels::telegram::{Client, MAX_TEXT, render};
-use domain::{Address, Button, Media};
+use domain::{Address, Button, Link, Media};
 use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
+
+mod discord;
+mod matrix;
+mod slack;
+mod telegram;
+mod webhook;
+mod whatsapp;
+
+pub(crate) use discord::Discord;
+pub(crate) use matrix::Matrix;
+pub(crate) use slack::Slack;
+pub(crate) use telegram::Telegram;
+pub(crate) use webhook::Webhook;
+pub(crate) use whatsapp::WhatsApp;
 
 /// A piece of a reply's text that fits one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,101 +46,80 @@ pub enum Body<'a> {
     File(&'a Media, Bytes),
 }
 
+/// The bot that a reply leaves as.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    pub link: &'a Link,
+    /// The link's credentials, opened: Telegram's token as it is, of other channels a JSON object.
+    pub secret: &'a str,
+}
+
+impl Login<'_> {
+    /// The credentials as a channel's module describes them.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Unauthorised`]: they are in no form that this version reads.
+    pub fn credentials<T: DeserializeOwned>(&self) -> Result<T, SendError> {
+        serde_json::from_str(self.secret)
+            .map_err(|_| SendError::Unauthorised("the stored credentials are not this channel's".to_owned()))
+    }
+
+    /// What is wrong with a link whose settings are another channel's.
+    fn wrong_settings(&self) -> SendError {
+        SendError::Unauthorised(format!("the settings of the link are not {}'s", self.link.channel.label()))
+    }
+}
+
 /// A channel as delivery sees it.
 pub trait Outlet: Send + Sync {
     /// The messages that a text becomes: several if it is over the channel's limit, at least one.
     fn chunks(&self, markdown: &str) -> Vec<Chunk>;
 
+    /// The longest text that buttons stand below, in characters. Below a longer one they get a message of their own.
+    fn most_above_buttons(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Whether files can be sent. Where they cannot, the text says what there is.
+    fn carries_files(&self) -> bool {
+        true
+    }
+
+    /// How many of the first files leave together, as an album. Fewer than two: each leaves alone.
+    fn album(&self, _files: &[Media]) -> usize {
+        0
+    }
+
+    /// Sends an album of as many files as [`album`](Self::album) says, and returns the channel's id of each.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Rejected`]: they cannot leave together; each can be sent alone.
+    fn send_album<'a>(
+        &'a self,
+        _login: Login<'a>,
+        _to: &'a Address,
+        _files: &'a [(&'a Media, Bytes)],
+    ) -> BoxFuture<'a, Result<Vec<String>, SendError>> {
+        Box::pin(async { Err(SendError::Rejected("the channel has no albums".to_owned())) })
+    }
+
     /// Sends one part and returns the channel's id of the message.
     fn send<'a>(
         &'a self,
-        token: &'a str,
+        login: Login<'a>,
         to: &'a Address,
         part: &'a Part<'a>,
     ) -> BoxFuture<'a, Result<String, SendError>>;
 }
 
-/// Telegram, which has no idempotency keys.
-pub(crate) struct Telegram(pub(crate) Client);
-
-impl Telegram {
-    async fn send_text(
-        &self,
-        token: &str,
-        to: &Address,
-        chunk: &Chunk,
-        buttons: &[Button],
-    ) -> Result<String, SendError> {
-        let id = match self.0.send_message(token, to, &chunk.markup, buttons).await {
-            Err(SendError::Rejected(detail)) => {
-                tracing::warn!("Telegram refuses the markup of a reply, which is sent without it: {detail}");
-                self.0.send_message_plain(token, to, &chunk.plain, buttons).await?
-            }
-            sent => sent?,
-        };
-        Ok(id.to_string())
-    }
-
-    /// Puts a text in the place of a draft; `false` if the draft is gone.
-    async fn replace(
-        &self,
-        token: &str,
-        to: &Address,
-        draft: &str,
-        chunk: &Chunk,
-        buttons: &[Button],
-    ) -> Result<bool, SendError> {
-        let edited = match self.0.edit_message(token, to, draft, &chunk.markup, buttons).await {
-            Err(SendError::Rejected(_)) => self.0.edit_message_plain(token, to, draft, &chunk.plain, buttons).await,
-            edited => edited,
-        };
-        match edited {
-            Ok(()) => Ok(true),
-            Err(SendError::Rejected(detail)) => {
-                tracing::info!("A draft cannot become its reply, which is sent anew: {detail}");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl Outlet for Telegram {
-    fn chunks(&self, markdown: &str) -> Vec<Chunk> {
-        let parts = render(markdown);
-        if !parts.is_empty() {
-            return parts.into_iter().map(|part| Chunk { markup: part.html, plain: part.plain }).collect();
-        }
+/// The parts of a text in a dialect that is no more than text, of which there is at least one.
+fn chunks_of(rendered: Vec<String>, markdown: &str, limit: usize) -> Vec<Chunk> {
+    let chunk = |text: String| Chunk { plain: text.clone(), markup: text };
+    if rendered.is_empty() {
         // Markdown that shows nothing, such as a lone link definition, is sent as it was written.
-        let plain: String = markdown.chars().take(MAX_TEXT / 2).collect();
-        vec![Chunk { markup: plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"), plain }]
+        return vec![chunk(markdown.chars().take(limit / 2).collect())];
     }
-
-    fn send<'a>(
-        &'a self,
-        token: &'a str,
-        to: &'a Address,
-        part: &'a Part<'a>,
-    ) -> BoxFuture<'a, Result<String, SendError>> {
-        Box::pin(async move {
-            match (&part.body, part.replaces) {
-                (Body::Text(chunk), Some(draft)) => {
-                    if self.replace(token, to, draft, chunk, part.buttons).await? {
-                        return Ok(draft.to_owned());
-                    }
-                    self.send_text(token, to, chunk, part.buttons).await
-                }
-                (Body::Text(chunk), None) => self.send_text(token, to, chunk, part.buttons).await,
-                (Body::File(media, bytes), draft) => {
-                    let id = self.0.send_file(token, to, media, bytes.clone()).await?;
-                    if let Some(draft) = draft
-                        && let Err(error) = self.0.delete_message(token, to, draft).await
-                    {
-                        tracing::info!("A draft that a file takes the place of stays: {error}");
-                    }
-                    Ok(id.to_string())
-                }
-            }
-        })
-    }
+    rendered.into_iter().map(chunk).collect()
 }

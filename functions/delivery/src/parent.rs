@@ -6,7 +6,7 @@ use domain::{Attachment, Inbound, Media, MessageId, Outbound};
 use queues::Retry;
 use runtime::Environment;
 
-use crate::Failure;
+use crate::courier::Failure;
 
 /// Gives a child's answer to the session that waits for it. Doing it again changes nothing.
 pub(crate) async fn tell(environment: &Environment, parent: &Parent, outbound: &Outbound) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use channels::signature::BadSignature;
 use intake::IntakeError;
 use serde_json::json;
 use store::StoreError;
@@ -11,9 +12,14 @@ use store::StoreError;
 #[derive(Debug)]
 pub enum Refusal {
     UnknownLink,
-    BadSignature(&'static str),
+    /// Whoever sent it does not show that it may.
+    Unsigned(&'static str),
+    Signature(BadSignature),
     BadBody(String),
-    TooLarge,
+    /// As things are it cannot be done.
+    Conflict(&'static str),
+    /// More than so many bytes.
+    TooLarge(usize),
     /// Ours to repair: the channel should send it again.
     Failed(String),
 }
@@ -38,10 +44,12 @@ impl IntoResponse for Refusal {
                               `lowtide links list BOT` shows the ids.";
                 (StatusCode::NOT_FOUND, detail.to_owned())
             }
-            Refusal::BadSignature(detail) => (StatusCode::UNAUTHORIZED, detail.to_owned()),
+            Refusal::Unsigned(detail) => (StatusCode::UNAUTHORIZED, detail.to_owned()),
+            Refusal::Signature(error) => (StatusCode::UNAUTHORIZED, format!("Not taken: {error}.")),
             Refusal::BadBody(detail) => (StatusCode::BAD_REQUEST, detail),
-            Refusal::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("A webhook's body has at most {} KiB.", crate::MAX_BODY / 1024))
+            Refusal::Conflict(detail) => (StatusCode::CONFLICT, detail.to_owned()),
+            Refusal::TooLarge(limit) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("A webhook's body has at most {} KiB.", limit / 1024))
             }
             Refusal::Failed(detail) => {
                 tracing::error!("A webhook was not taken, the channel will send it again: {detail}");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent::{BotView, Secret, Secrets, Skills, Workspace};
-use domain::account::Reach;
+use domain::account::{FallbackModel, Reach};
 use domain::turn::SessionSettings;
 use domain::{Abilities, AccountId, Bot, BotId, Budget, Sealed};
 use runtime::Environment;
@@ -22,6 +22,8 @@ pub(crate) struct BotContext {
     pub(crate) bot: Bot,
     /// What all bots of its account together may spend.
     pub(crate) account_budget: Budget,
+    /// Its model as a session falls back on it that chose another one.
+    own_model: Option<FallbackModel>,
     pub(crate) api_key: Option<Secret>,
     pub(crate) secrets: Secrets,
     pub(crate) workspace: Workspace,
@@ -49,7 +51,7 @@ impl BotContext {
 
     /// What the agent has to know of the bot, in a session with these settings.
     pub(crate) fn view<'a>(&'a self, settings: &'a SessionSettings) -> BotView<'a> {
-        let Bot { name, time_zone, model, .. } = &self.bot;
+        let Bot { id, name, time_zone, model, .. } = &self.bot;
         let own = model.model.as_deref();
         // What was chosen and is no longer there is not used.
         let chosen = settings.model.as_deref().filter(|chosen| model.reach(chosen).is_some()).or(own);
@@ -63,12 +65,15 @@ impl BotContext {
         let is_own_provider = provider(chosen) == provider(own);
         let other_key = || provider(chosen).and_then(|provider| self.secrets.providers.get(provider));
         BotView {
+            id: Some(*id),
             name,
             time_zone,
             model: chosen,
             base_url: reach.base_url,
             api: reach.api,
             api_key: if is_own_provider { self.api_key.as_ref() } else { other_key() },
+            own: self.own_model.as_ref(),
+            own_key: own.zip(self.api_key.as_ref()),
             fallbacks: &model.fallbacks,
             thinking: settings.thinking.or(model.thinking),
             abilities: &self.bot.abilities,
@@ -128,14 +133,16 @@ async fn load(
     bot: Bot,
     account_budget: Budget,
 ) -> Result<BotContext, StoreError> {
+    let own_model = bot.model.as_fallback();
     match load_parts(environment, &bot).await {
         Ok((workspace, skills, api_key, secrets)) => {
             let skills = skills.over(built_in);
-            Ok(BotContext { bot, account_budget, api_key, secrets, workspace, skills, broken: None })
+            Ok(BotContext { bot, account_budget, own_model, api_key, secrets, workspace, skills, broken: None })
         }
         Err(StoreError::Corrupt(reason)) => {
             let (workspace, skills, secrets) = (Workspace::default(), Skills::default(), Secrets::default());
-            Ok(BotContext { bot, account_budget, api_key: None, secrets, workspace, skills, broken: Some(reason) })
+            let broken = Some(reason);
+            Ok(BotContext { bot, account_budget, own_model, api_key: None, secrets, workspace, skills, broken })
         }
         Err(error) => Err(error),
     }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use agent::Progress;
 use channels::SendError;
-use channels::telegram::Client;
-use domain::turn::{ActiveTurn, NO_REPLY, ReplyTo};
-use domain::{Bot, Channel, ChatKind, Entry, Outbound, SessionKey, StreamMode};
+use domain::heartbeat::{HEARTBEAT_OK, NO_REPLY, heartbeat_reply, is_silent_reply};
+use domain::turn::{ActiveTurn, ReplyTo};
+use domain::{Bot, Channel, ChatKind, Entry, Link, Outbound, SessionKey, StreamMode, ToolCall};
 use runtime::Environment;
 use store::Draft;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::link_token;
+use crate::chats::{Chats, Login};
+use crate::link_login;
 
 /// How often is looked whether there is something to show.
 const TICK: Duration = Duration::from_millis(250);
@@ -32,12 +33,9 @@ const GROUP_PAUSE: Duration = Duration::from_secs(3);
 /// After a call that failed.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
-/// The door has shown "typing…" already, for five seconds.
+/// Where the door has shown "typing…" already, for five seconds.
 const TYPING_AFTER: Duration = Duration::from_secs(4);
 const TYPING_EVERY: Duration = Duration::from_secs(5);
-
-/// The longest draft, in UTF-16 units: a little below Telegram's limit.
-const MAX_DRAFT: usize = 4_000;
 
 /// How long one call to the channel may hold an answer up.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,19 +56,32 @@ impl Progress for TextSoFar {
 }
 
 impl TextSoFar {
-    /// The text, once it is known not to become [`NO_REPLY`].
-    fn shown(&self) -> Option<String> {
+    /// The text, once it is known not to become one that nobody is to hear.
+    fn shown(&self, is_heartbeat: bool) -> Option<String> {
         let text = self.0.borrow();
         let text = text.trim();
-        (!NO_REPLY.starts_with(text)).then(|| text.to_owned())
+        let may_be_silent = [NO_REPLY, HEARTBEAT_OK].iter().any(|token| token.starts_with(text));
+        let is_acknowledgement = is_heartbeat && heartbeat_reply(text).is_none();
+        (!may_be_silent && !is_silent_reply(text) && !is_acknowledgement).then(|| text.to_owned())
     }
+}
+
+/// What a turn does, as far as people may see it.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'a> {
+    /// Its model answers.
+    Answers(&'a TextSoFar),
+    /// Tools are run.
+    Runs(&'a [ToolCall]),
+    /// Nothing of it is shown but that it goes on.
+    Hidden,
 }
 
 /// The drafts of one session's turns.
 pub(crate) struct Drafts<'a> {
     environment: &'a Environment,
     /// `None`: nothing is shown of turns while they run.
-    telegram: Option<Client>,
+    chats: Option<Chats>,
     bot: &'a Bot,
     session: &'a SessionKey,
     state: Mutex<State>,
@@ -83,24 +94,36 @@ struct State {
     /// When the next text may be shown; `None`: there is none yet.
     text_at: Option<Instant>,
     typing_at: Option<Instant>,
-    token: Option<String>,
+    /// Whether a draft may have been sent without an answer that names it: a second one would make a ghost of it.
+    is_lost: bool,
+    login: Option<Login>,
+    /// The tools that the turn has used, in the mode [`StreamMode::Progress`].
+    used: Vec<String>,
 }
 
 impl<'a> Drafts<'a> {
     pub(crate) fn new(
         environment: &'a Environment,
-        telegram: Option<&Client>,
+        chats: Option<&Chats>,
         bot: &'a Bot,
         session: &'a SessionKey,
     ) -> Drafts<'a> {
-        let telegram = telegram.map(|client| client.clone().with_timeout(CALL_TIMEOUT));
-        let state = State { draft: None, shown: String::new(), text_at: None, typing_at: None, token: None };
-        Drafts { environment, telegram, bot, session, state: Mutex::new(state) }
+        let chats = chats.map(|chats| chats.clone().with_timeout(CALL_TIMEOUT));
+        let state = State {
+            draft: None,
+            shown: String::new(),
+            text_at: None,
+            typing_at: None,
+            is_lost: false,
+            login: None,
+            used: vec![],
+        };
+        Drafts { environment, chats, bot, session, state: Mutex::new(state) }
     }
 
     /// Goes on with the draft that an earlier worker may have left, unless its turn has come to an end.
     pub(crate) async fn take_over(&self, entries: &[Entry]) {
-        if self.telegram.is_none() {
+        if self.chats.is_none() {
             return;
         }
         let account = self.environment.store.account(self.bot.account);
@@ -114,15 +137,20 @@ impl<'a> Drafts<'a> {
         }
     }
 
-    /// Does some work of a turn, and meanwhile shows that it goes on, and what was `said`.
-    pub(crate) async fn during<T>(
-        &self,
-        turn: &ActiveTurn,
-        said: Option<&TextSoFar>,
-        work: impl Future<Output = T>,
-    ) -> T {
-        if self.telegram.is_none() || turn.reply.parent.is_some() {
+    /// Does some work of a turn, and meanwhile shows that it goes on, and what may be seen of it.
+    pub(crate) async fn during<T>(&self, turn: &ActiveTurn, what: Work<'_>, work: impl Future<Output = T>) -> T {
+        // Nobody waits for a heartbeat, which mostly says nothing.
+        let is_heartbeat = turn.job.as_ref().is_some_and(|run| run.is_heartbeat);
+        if self.chats.is_none() || turn.reply.parent.is_some() || is_heartbeat {
             return work.await;
+        }
+        if let Work::Runs(calls) = what {
+            let mut state = self.state.lock().await;
+            for call in calls {
+                if !state.used.contains(&call.name) {
+                    state.used.push(call.name.clone());
+                }
+            }
         }
         let mut work = std::pin::pin!(work);
         let mut ticks = interval_at(Instant::now() + TICK, TICK);
@@ -134,7 +162,7 @@ impl<'a> Drafts<'a> {
                 _ = ticks.tick() => {}
             }
             // A call that is under way is waited for, lest a message stays that nobody knows of.
-            let mut show = std::pin::pin!(self.show(turn, said));
+            let mut show = std::pin::pin!(self.show(turn, what));
             tokio::select! {
                 biased;
                 () = &mut show => {}
@@ -146,16 +174,31 @@ impl<'a> Drafts<'a> {
         }
     }
 
-    async fn show(&self, turn: &ActiveTurn, said: Option<&TextSoFar>) {
+    async fn show(&self, turn: &ActiveTurn, what: Work<'_>) {
         let mut state = self.state.lock().await;
         let now = Instant::now();
-        let typing_at = *state.typing_at.get_or_insert(now + TYPING_AFTER);
-        if now >= typing_at && turn.reply.channel == Channel::Telegram {
+        if Chats::can_type(turn.reply.channel, &turn.reply.address)
+            && state.typing_at.is_none_or(|typing_at| now >= typing_at)
+        {
+            let is_first = state.typing_at.is_none();
             state.typing_at = Some(now + TYPING_EVERY);
-            self.type_on(&mut state, &turn.reply).await;
+            match self.login(&mut state, &turn.reply).await {
+                Some((_, login)) if is_first && types_at_the_door(&login.link) => {
+                    state.typing_at = Some(now + TYPING_AFTER);
+                }
+                _ => self.type_on(&mut state, &turn.reply).await,
+            }
         }
-        let text = said.and_then(TextSoFar::shown).filter(|_| self.bot.streaming == StreamMode::Partial);
-        let Some(text) = text.filter(|text| !text.is_empty() && *text != state.shown) else { return };
+        let is_heartbeat = turn.job.as_ref().is_some_and(|run| run.is_heartbeat);
+        let text = match (self.bot.streaming, what) {
+            (StreamMode::Partial, Work::Answers(said)) => said.shown(is_heartbeat),
+            (StreamMode::Progress, Work::Answers(_) | Work::Runs(_)) if !state.used.is_empty() => {
+                let used: Vec<String> = state.used.iter().map(|tool| format!("`{tool}`")).collect();
+                Some(format!("Working: {}", used.join(", ")))
+            }
+            _ => None,
+        };
+        let Some(text) = text.filter(|text| !text.is_empty() && *text != state.shown && !state.is_lost) else { return };
         if now < *state.text_at.get_or_insert(now + TEXT_AFTER) {
             return;
         }
@@ -176,26 +219,29 @@ impl<'a> Drafts<'a> {
         let reply = &turn.reply;
         let mut draft = Draft {
             turn: turn.id,
+            asked_at: turn.asked_at,
             link: reply.link,
             chat: reply.address.chat.clone(),
             message: None,
             text: String::new(),
         };
-        match reply.channel {
-            Channel::Telegram => {
-                let known = state.draft.as_ref().filter(|known| is_for(known, reply));
-                let known = known.and_then(|known| known.message.clone());
-                let (client, token) = self.client(state, reply).await.ok_or(PAUSE_AFTER_TROUBLE)?;
-                let text = beginning(text);
-                if let Some(message) = known {
-                    let edited = client.edit_message_plain(token, &reply.address, &message, &text, &[]).await;
-                    return edited.map_err(|error| pause_after(&error));
-                }
-                let sent = client.send_message_plain(token, &reply.address, &text, &[]).await;
-                draft.message = Some(sent.map_err(|error| pause_after(&error))?.to_string());
+        if Chats::can_edit(reply.channel, &reply.address) {
+            let known = state.draft.as_ref().filter(|known| is_for(known, reply));
+            let known = known.and_then(|known| known.message.clone());
+            let (chats, login) = self.login(state, reply).await.ok_or(PAUSE_AFTER_TROUBLE)?;
+            let key = format!("{}.draft", turn.id);
+            let shown = chats.show(login, &reply.address, known.as_deref(), text, &key).await;
+            if known.is_none() && matches!(shown, Err(SendError::Temporary(_))) {
+                state.is_lost = true;
             }
-            // For who reads the session's log.
-            _ => draft.text = text.to_owned(),
+            match shown.map_err(|error| pause_after(&error))? {
+                Some(message) => draft.message = Some(message),
+                None => return Ok(()),
+            }
+        } else if reply.channel.is_read_from_log() {
+            draft.text = text.to_owned();
+        } else {
+            return Ok(());
         }
         let account = self.environment.store.account(self.bot.account);
         let put = account.draft_put(self.bot.id, self.session, &draft, self.environment.clock.now()).await;
@@ -207,17 +253,17 @@ impl<'a> Drafts<'a> {
     }
 
     async fn type_on(&self, state: &mut State, reply: &ReplyTo) {
-        let Some((client, token)) = self.client(state, reply).await else { return };
-        if let Err(error) = client.send_typing(token, &reply.address).await {
+        let Some((chats, login)) = self.login(state, reply).await else { return };
+        if let Err(error) = chats.type_on(login, &reply.address).await {
             tracing::debug!(bot = %self.bot.id, "It is not shown that the bot is typing: {error}");
         }
     }
 
-    async fn client<'s>(&'s self, state: &'s mut State, reply: &ReplyTo) -> Option<(&'s Client, &'s str)> {
-        if state.token.is_none() {
-            state.token = link_token(self.environment, self.bot, reply.link).await;
+    async fn login<'s>(&'s self, state: &'s mut State, reply: &ReplyTo) -> Option<(&'s Chats, &'s Login)> {
+        if state.login.as_ref().is_none_or(|login| login.link.id != reply.link) {
+            state.login = link_login(self.environment, self.bot, reply.link).await;
         }
-        Some((self.telegram.as_ref()?, state.token.as_deref()?))
+        Some((self.chats.as_ref()?, state.login.as_ref()?))
     }
 
     /// Lets the reply that ends a turn take the place of its draft. Returns whether one does.
@@ -233,11 +279,12 @@ impl<'a> Drafts<'a> {
     /// Forgets the draft of a turn that has ended, and takes it back if no reply takes its place.
     pub(crate) async fn end(&self, reply: &ReplyTo, was_handed_over: bool) {
         let mut state = self.state.lock().await;
-        (state.shown, state.text_at, state.typing_at) = (String::new(), None, None);
+        (state.shown, state.text_at, state.typing_at, state.is_lost) = (String::new(), None, None, false);
+        state.used.clear();
         let Some(draft) = state.draft.take() else { return };
         if let Some(message) = draft.message.as_ref().filter(|_| !was_handed_over && is_for(&draft, reply))
-            && let Some((client, token)) = self.client(&mut state, reply).await
-            && let Err(error) = client.delete_message(token, &reply.address, message).await
+            && let Some((chats, login)) = self.login(&mut state, reply).await
+            && let Err(error) = chats.take_back(login, &reply.address, message).await
         {
             tracing::warn!(bot = %self.bot.id, turn = %draft.turn, "A draft that came to nothing stays: {error}");
         }
@@ -246,6 +293,11 @@ impl<'a> Drafts<'a> {
             tracing::warn!(bot = %self.bot.id, turn = %draft.turn, "The note of a draft stays until it expires: {error}");
         }
     }
+}
+
+/// Whether the answer to what a channel posted has shown "typing…" in the chat.
+fn types_at_the_door(link: &Link) -> bool {
+    link.channel == Channel::Telegram && !link.is_held()
 }
 
 fn is_for(draft: &Draft, reply: &ReplyTo) -> bool {
@@ -262,18 +314,6 @@ fn pause_after(error: &SendError) -> Duration {
     }
 }
 
-/// The beginning of a text that fits a message, and a sign that it goes on.
-fn beginning(text: &str) -> String {
-    let mut units = 0;
-    let fits = |c: &char| {
-        units += c.len_utf16();
-        units <= MAX_DRAFT
-    };
-    let mut text: String = text.chars().take_while(fits).collect();
-    text.push('…');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,17 +321,13 @@ mod tests {
     #[test]
     fn silence_is_not_shown_on_its_way() {
         let said = TextSoFar::default();
-        for quiet in ["", " ", "NO", "NO_REPLY", " NO_REPLY\n"] {
+        for quiet in ["", " ", "NO", "NO_REPLY", " NO_REPLY\n", "HEART", "HEARTBEAT_OK", "HEARTBEAT_OK."] {
             said.said(quiet);
-            assert_eq!(said.shown(), None, "{quiet:?}");
+            assert_eq!(said.shown(false), None, "{quiet:?}");
         }
         said.said("NO_REPLY is what I say");
-        assert!(said.shown().is_some());
-    }
-
-    #[test]
-    fn a_draft_fits_a_message() {
-        assert_eq!(beginning("so far"), "so far…");
-        assert_eq!(beginning(&"🌊".repeat(3_000)).encode_utf16().count(), MAX_DRAFT + 1);
+        assert!(said.shown(false).is_some());
+        said.said("HEARTBEAT_OK, all is well");
+        assert_eq!((said.shown(false).is_some(), said.shown(true)), (true, None));
     }
 }

@@ -4,18 +4,20 @@
 //! nothing of another bot. What a call sends or starts is named by its turn, step and id: a call that is made again after
 //! a crash sends and starts nothing twice.
 
+mod jobs;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agent::{
-    Assignment, BoxFuture, Expect, FileContent, FileInfo, Host, HostError, PROMPT_FILES, Place, SessionInfo, ToSend,
+    Assignment, BoxFuture, Expect, FileContent, FileInfo, Host, HostError, JobAnswer, JobRequest, PRIVATE_FILES,
+    PROMPT_FILES, Place, SessionInfo, ToSend,
 };
 use bytes::Bytes;
 use domain::media::MAX_MEDIA;
 use domain::turn::{ActiveTurn, Parent, ReplyTo};
 use domain::{
-    Bot, Entry, Inbound, LinkId, LinkStatus, Media, MediaId, MessageId, Outbound, OutboundId, SessionKey, Task,
-    Timestamp,
+    Bot, ChatKind, Entry, Inbound, LinkId, Media, MediaId, MessageId, Outbound, OutboundId, SessionKey, Task, Timestamp,
 };
 use queues::QueueError;
 use runtime::{DoorError, Environment};
@@ -28,8 +30,11 @@ const MAX_FILES: usize = 1_000;
 /// The largest file that is written, in bytes.
 const MAX_FILE: usize = 256 << 10;
 
-/// How many places and sessions are listed: the newest.
+/// How many places and sessions are listed.
 const MAX_LISTED: usize = 50;
+
+/// How many sessions of people are looked at for a list, at most, to find the newest.
+const MAX_LOOKED_AT: u32 = 500;
 
 /// How many entries of a session's log are shown at most.
 const MAX_HISTORY: usize = 200;
@@ -114,7 +119,20 @@ impl<'a> BotHost<'a> {
         format!("{}.{call}", self.turn.steps)
     }
 
+    /// Whether a file is none of the chat's business: what the prompt does not show there, no tool reads or changes there.
+    fn is_private(&self, path: &str) -> bool {
+        self.turn.reply.address.kind != ChatKind::Direct && PRIVATE_FILES.contains(&path)
+    }
+
+    fn check_public(&self, path: &str) -> Result<(), HostError> {
+        match self.is_private(path) {
+            true => refused(format!("{path} is private: it can be used in direct chats only.")),
+            false => Ok(()),
+        }
+    }
+
     async fn write(&self, path: &str, bytes: Bytes, expect: Expect<'_>) -> Result<(), HostError> {
+        self.check_public(path)?;
         if bytes.len() > MAX_FILE {
             return refused(format!("A file has {} KB at most; this would be {}.", MAX_FILE >> 10, bytes.len() >> 10));
         }
@@ -157,27 +175,53 @@ impl<'a> BotHost<'a> {
 
     async fn list_places(&self) -> Result<Vec<Place>, HostError> {
         let links = self.account().link_list(self.bot.id).await.map_err(failed)?;
-        let is_active = |link: &&domain::Link| link.status == LinkStatus::Active;
-        let active: HashSet<LinkId> = links.iter().filter(is_active).map(|link| link.id).collect();
-        let mut sessions = self.list_sessions().await?;
-        sessions.retain(|summary| summary.session != *self.session && summary.session.is_of_people());
-        let others = sessions.into_iter().filter_map(|SessionSummary { session, place: reply, .. }| {
-            let reply = reply?;
-            let is_open = reply.parent.is_none() && !reply.channel.is_read_from_log() && active.contains(&reply.link);
-            is_open.then(|| place(session, reply))
+        let active: HashSet<LinkId> = links.iter().filter(|link| link.is_active()).map(|link| link.id).collect();
+        let sessions = self.sessions_of_people().await?;
+        let others = sessions.into_iter().filter(|summary| summary.session != *self.session);
+        let others = others.filter_map(|SessionSummary { session, place: reply, .. }| {
+            let reply = reply.filter(is_written_to)?;
+            active.contains(&reply.link).then(|| place(session, reply))
         });
         Ok(self.own_place().into_iter().chain(others).take(MAX_LISTED).collect())
     }
 
-    /// All sessions, newest first.
-    async fn list_sessions(&self) -> Result<Vec<SessionSummary>, HostError> {
-        let mut sessions = self.account().session_list(self.bot.id).await.map_err(failed)?;
+    /// Where a session is held, if something may be sent there.
+    async fn find_place(&self, session: &SessionKey) -> Result<Option<Place>, HostError> {
+        if session == self.session {
+            return Ok(self.own_place());
+        }
+        let account = self.account();
+        let summary = account.session_summary(self.bot.id, session).await.map_err(failed)?;
+        let reply = summary.filter(|summary| summary.session.is_of_people()).and_then(|summary| summary.place);
+        let Some(reply) = reply.filter(is_written_to) else { return Ok(None) };
+        let link = account.link_get(self.bot.id, reply.link).await.map_err(failed)?;
+        let is_active = link.is_some_and(|link| link.is_active());
+        Ok(is_active.then(|| place(session.clone(), reply)))
+    }
+
+    /// The newest of the sessions of people.
+    async fn sessions_of_people(&self) -> Result<Vec<SessionSummary>, HostError> {
+        let listed = self.account().session_list_of_people(self.bot.id, &self.bot.agent, MAX_LOOKED_AT).await;
+        let mut sessions = listed.map_err(failed)?;
         sessions.sort_by_key(|summary| std::cmp::Reverse(summary.created_at));
+        sessions.truncate(MAX_LISTED);
+        Ok(sessions)
+    }
+
+    /// Sessions of people, and then those that work or run by themselves.
+    async fn list_sessions(&self) -> Result<Vec<SessionSummary>, HostError> {
+        let mut sessions = self.sessions_of_people().await?;
+        let room = MAX_LISTED - sessions.len();
+        if room > 0 {
+            let (account, room) = (self.account(), u32::try_from(room).unwrap_or(u32::MAX));
+            let others = account.session_list_of_work(self.bot.id, &self.bot.agent, room).await;
+            sessions.extend(others.map_err(failed)?);
+        }
         Ok(sessions)
     }
 
     async fn send_to(&self, call: &str, to: &Place, what: ToSend) -> Result<(), HostError> {
-        let Some(to) = self.list_places().await?.into_iter().find(|known| known.session == to.session) else {
+        let Some(to) = self.find_place(&to.session).await? else {
             return refused("That is not a chat that you can send to; see which there are.");
         };
         if what.text.trim().is_empty() && what.media.is_empty() {
@@ -227,7 +271,7 @@ impl<'a> BotHost<'a> {
         };
         if reply.parent.is_none() && !reply.channel.is_read_from_log() {
             let link = account.link_get(self.bot.id, reply.link).await.map_err(failed)?;
-            if link.is_none_or(|link| link.status != LinkStatus::Active) {
+            if link.is_none_or(|link| !link.is_active()) {
                 return refused(format!("The chat of `{session}` is not linked any more."));
             }
         }
@@ -287,23 +331,28 @@ impl<'a> BotHost<'a> {
     }
 }
 
+/// Whether what is sent there is seen: a web chat shows answers and nothing else, and a session that gave work away no chat.
+fn is_written_to(reply: &ReplyTo) -> bool {
+    reply.parent.is_none() && !reply.channel.is_read_from_log()
+}
+
 /// What is sent there answers no message in particular.
-fn place(session: SessionKey, mut reply: ReplyTo) -> Place {
-    reply.address.reply_to = None;
-    reply.hops = 0;
-    Place { reply, session }
+fn place(session: SessionKey, reply: ReplyTo) -> Place {
+    Place { reply: reply.open(), session }
 }
 
 impl Host for BotHost<'_> {
     fn files(&self) -> BoxFuture<'_, Result<Vec<FileInfo>, HostError>> {
         Box::pin(async move {
             let files = self.account().workspace_list(self.bot.id).await.map_err(failed)?;
-            Ok(files.into_iter().map(|file| FileInfo { path: file.name, size: file.size }).collect())
+            let files = files.into_iter().filter(|file| !self.is_private(&file.name));
+            Ok(files.map(|file| FileInfo { path: file.name, size: file.size }).collect())
         })
     }
 
     fn file_read<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<FileContent>, HostError>> {
         Box::pin(async move {
+            self.check_public(path)?;
             let object = self.account().workspace_read(self.bot.id, path).await.map_err(failed)?;
             Ok(object.map(|object| FileContent { bytes: object.bytes, tag: object.tag }))
         })
@@ -349,6 +398,10 @@ impl Host for BotHost<'_> {
         Box::pin(self.list_places())
     }
 
+    fn place<'a>(&'a self, session: &'a SessionKey) -> BoxFuture<'a, Result<Option<Place>, HostError>> {
+        Box::pin(self.find_place(session))
+    }
+
     fn send<'a>(&'a self, call: &'a str, to: &'a Place, what: ToSend) -> BoxFuture<'a, Result<(), HostError>> {
         Box::pin(self.send_to(call, to, what))
     }
@@ -357,7 +410,7 @@ impl Host for BotHost<'_> {
         Box::pin(async move {
             let sessions = self.list_sessions().await?;
             let info = |SessionSummary { session, created_at, .. }| SessionInfo { session, created_at };
-            Ok(sessions.into_iter().take(MAX_LISTED).map(info).collect())
+            Ok(sessions.into_iter().map(info).collect())
         })
     }
 
@@ -376,5 +429,9 @@ impl Host for BotHost<'_> {
 
     fn spawn<'a>(&'a self, call: &'a str, work: Assignment) -> BoxFuture<'a, Result<SessionKey, HostError>> {
         Box::pin(self.begin_child(call, work))
+    }
+
+    fn jobs<'a>(&'a self, call: &'a str, request: JobRequest) -> BoxFuture<'a, Result<JobAnswer, HostError>> {
+        Box::pin(self.ask_jobs(call, request))
     }
 }

@@ -4,17 +4,23 @@
 //! would stand. Files are kept by what is in them, so a message that comes again keeps nothing twice.
 
 mod document;
+mod pdf;
 mod sniff;
 
 use std::time::Duration;
 
 use agent::{BotView, ListenError, Mind, Recording};
-use channels::telegram::{Client, DownloadError};
+use bytes::Bytes;
+use channels::{DownloadError, SendError};
 use domain::media::MAX_MEDIA;
 use domain::{AccountId, Attachment, AttachmentKind, BotId, Media};
 use futures::stream::{self, StreamExt};
 use runtime::Environment;
 use tokio::time::{Instant, timeout_at};
+
+use crate::chats::{Chats, Login};
+
+pub use pdf::read_pdf_if_asked;
 
 /// How many files of one message are read.
 const MAX_FILES: usize = 10;
@@ -39,9 +45,9 @@ pub(crate) struct Reader<'a> {
     pub(crate) bot: BotView<'a>,
     pub(crate) account: AccountId,
     pub(crate) id: BotId,
-    pub(crate) telegram: &'a Client,
-    /// The token of the link that the message came by.
-    pub(crate) token: &'a str,
+    pub(crate) chats: &'a Chats,
+    /// Of the link that the message came by. `None`: it came by the web chat, whose files are kept already.
+    pub(crate) login: Option<&'a Login>,
     /// What is not read by then is left out.
     pub(crate) until: Instant,
 }
@@ -94,7 +100,7 @@ impl Reader<'_> {
             attachment.text = not_read(TOO_LARGE);
             return attachment;
         }
-        let bytes = match self.telegram.download(self.token, &attachment.reference).await {
+        let bytes = match self.fetch(&attachment.reference).await {
             Ok(bytes) => bytes,
             Err(DownloadError::TooLarge) => {
                 attachment.text = not_read(TOO_LARGE);
@@ -122,11 +128,21 @@ impl Reader<'_> {
         attachment.text = if mime.starts_with("audio/") {
             self.listen(Recording { bytes, mime }).await
         } else if attachment.kind == AttachmentKind::Document {
-            document::text(bytes, &mime).await
+            document::text(bytes, &mime, self.environment.settings.pdf_reader.as_deref()).await
         } else {
             None
         };
         attachment
+    }
+
+    async fn fetch(&self, reference: &str) -> Result<Bytes, DownloadError> {
+        if let Some(login) = self.login {
+            return self.chats.download(login, reference).await;
+        }
+        let gone = || DownloadError::Failed(SendError::Rejected("it is not kept any more".to_owned()));
+        let id = reference.parse().map_err(|_| gone())?;
+        let kept = self.environment.store.account(self.account).media_get(self.id, &id).await;
+        kept.map_err(|error| SendError::Temporary(error.to_string()))?.ok_or_else(gone)
     }
 
     async fn listen(&self, recording: Recording) -> Option<String> {

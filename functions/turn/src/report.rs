@@ -3,16 +3,20 @@
 use agent::{PromptPart, PromptReport, SkillStatus};
 use domain::budget::dollars;
 use domain::control::Topic;
-use domain::turn::{Head, grouped, turn_usage};
+use domain::turn::{ActiveTurn, Head, grouped, turn_usage};
 use domain::{Context, Entry, SessionKey, Usage};
-use store::{AccountStore, Spent, StoreError};
+use runtime::Environment;
+use store::{Spent, StoreError};
 
 use crate::bots::BotContext;
+use crate::schedules;
 
 /// What a report is made from.
 pub(crate) struct Facts<'a> {
     pub(crate) context: &'a BotContext,
     pub(crate) session: &'a SessionKey,
+    /// The turn that asks.
+    pub(crate) turn: &'a ActiveTurn,
     pub(crate) head: &'a Head,
     /// The end of the session's log, oldest first.
     pub(crate) entries: &'a [Entry],
@@ -25,18 +29,22 @@ pub(crate) struct Facts<'a> {
     pub(crate) prompt: PromptReport,
 }
 
-/// The text about `what`.
-pub(crate) async fn compose(account: AccountStore<'_>, facts: &Facts<'_>, what: Topic) -> Result<String, StoreError> {
+/// The text about `what`; of schedules, what came of the command.
+pub(crate) async fn compose(environment: &Environment, facts: &Facts<'_>, what: Topic) -> Result<String, StoreError> {
     Ok(match what {
         Topic::Status => status(facts),
         Topic::Usage => {
             let bot = &facts.context.bot;
             let period = bot.budget.period;
+            let account = environment.store.account(bot.account);
             let spent = account.spent(Some(bot.id), &period.containing(facts.head.updated_at)).await?;
             usage(facts, spent, period.as_words())
         }
         Topic::Context => shown(facts),
         Topic::Skills => skills(&facts.skills),
+        Topic::Schedules { verb, job } => {
+            schedules::obey(environment, &facts.context.bot, facts.turn, verb, &job).await?
+        }
         Topic::Tools => list("Tools", &facts.tools, "I have no tools."),
     })
 }

@@ -4,27 +4,32 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use agent::{Host, Mind, ModelError, ModelRequest, Progress, ToolContext, Workspace};
-use channels::telegram::Client;
 use domain::budget::{BudgetScope, Settlement};
+use domain::job::{JobRun, Outcome};
 use domain::task::Continue;
-use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, View, decide};
+use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, SessionSettings, View, decide};
 use domain::{
-    Attachment, Channel, Entry, EntryBody, EntryId, Inbound, MessageId, Outbound, OutboundId, SessionKey, Task,
-    ToolCall, ToolOutcome, ToolResult, TurnId, UserMessage,
+    Attachment, Channel, Entry, EntryBody, EntryId, Inbound, Mark, MessageId, SessionKey, Task, ToolCall, ToolOutcome,
+    ToolResult, TurnId, UserMessage,
 };
 use futures::stream::{self, StreamExt};
 use queues::Retry;
 use runtime::Environment;
-use store::{Commit, DeliveryStatus, LogSizes, Notice, SessionState, Spending, StoreError};
+use store::{Commit, LogSizes, SessionState, Spending, StoreError};
 use tokio::time::Instant;
 
-use crate::MODEL_ATTEMPTS;
+use self::leaving::question;
+
 use crate::bots::BotContext;
 use crate::budget::{self, Refusal};
-use crate::draft::{Drafts, TextSoFar};
+use crate::chats::Chats;
+use crate::draft::{Drafts, TextSoFar, Work};
 use crate::host::BotHost;
 use crate::report::{self, Facts};
-use crate::{link_token, media_in};
+use crate::{MAX_ATTEMPTS, MODEL_ATTEMPTS};
+use crate::{link_login, media_in};
+
+mod leaving;
 
 /// A worker that lost its session to another one this often stops and leaves the rest to the queue.
 const MAX_LOSSES: u32 = 5;
@@ -41,10 +46,24 @@ pub(crate) const RESERVE: Duration = Duration::from_secs(15);
 /// How often a decision is made anew because only the head was changed meanwhile.
 const MAX_GLANCES: u32 = 20;
 
+/// How long it is waited before a commit is tried again whose event was dear: a model's answer, or what tools gave. After
+/// these the task is given back, and both are asked for anew.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
 /// Why a step did not go on.
 enum Interruption {
     /// Another worker committed: load the session again and decide anew.
     Lost,
+    /// Some of the messages were taken in long ago: decide anew without them.
+    Taken,
+    /// It is not known whether a commit took effect.
+    Unknown(StoreError),
     /// A budget does not allow the call that was to be reserved.
     OverBudget(BudgetScope),
     Halt(Retry),
@@ -66,16 +85,16 @@ pub(crate) struct Worker<'a> {
     /// The workspace, if a tool has changed it.
     workspace: Option<Workspace>,
     deadline: Instant,
-    /// Receives of the task that are left for a model that does not answer.
-    pub(crate) attempts_left: u32,
-    /// The task has brought down its workers too often: fail its turn instead of running it.
-    pub(crate) give_up: bool,
+    /// The first task was received before: an earlier worker may have begun here, and may have shown a draft.
+    pub(crate) is_repeated: bool,
+    /// That this worker has begun at this place of the log is noted in the head.
+    is_noted: bool,
+    /// Turns that the tasks are to go on with.
+    pub(crate) continued: Vec<TurnId>,
     /// Messages may be given back once, so that others can join them.
     pub(crate) may_give_back: bool,
-    /// An earlier worker may have shown a draft.
-    pub(crate) may_have_draft: bool,
     /// Where files are fetched from; `None`: they are left where they are.
-    pub(crate) telegram: Option<&'a Client>,
+    pub(crate) chats: Option<&'a Chats>,
     drafts: &'a Drafts<'a>,
     /// What came with the messages that were read.
     read: HashMap<MessageId, Vec<Attachment>>,
@@ -83,6 +102,10 @@ pub(crate) struct Worker<'a> {
     /// The end of the log, and behind `head.next_seq` what was appended and is not committed.
     entries: Vec<Entry>,
     turn: Option<ActiveTurn>,
+    /// The session's settings, as the turn in hand has them.
+    settings: SessionSettings,
+    /// All messages that came.
+    came: Vec<Inbound>,
     waiting: Vec<Inbound>,
     /// Messages of the turn in hand that are in the log.
     in_turn: Vec<MessageId>,
@@ -110,17 +133,19 @@ impl<'a> Worker<'a> {
             place: waiting.first().map(ReplyTo::of),
             workspace: None,
             deadline,
-            attempts_left: 0,
-            give_up: false,
+            is_repeated: false,
+            is_noted: false,
+            continued: vec![],
             may_give_back: false,
-            may_have_draft: false,
-            telegram: None,
+            chats: None,
             drafts,
             read: HashMap::new(),
             head: Head::default(),
             entries: vec![],
             turn: None,
-            waiting,
+            settings: SessionSettings::default(),
+            came: waiting,
+            waiting: vec![],
             in_turn: vec![],
             settled: HashSet::new(),
         }
@@ -131,7 +156,11 @@ impl<'a> Worker<'a> {
     pub(crate) async fn seal(&self) {
         let (bot, store) = (&self.context.bot, &self.environment.store);
         let LogSizes { segment, keep, .. } = store.log_sizes();
-        if self.head.turn.is_some() || self.head.next_seq.saturating_sub(self.head.sealed) < keep + segment {
+        // What is deleted by its time to live needs no other place.
+        if self.session.kept_for().is_some()
+            || self.head.turn.is_some()
+            || self.head.next_seq.saturating_sub(self.head.sealed) < keep + segment
+        {
             return;
         }
         match store.account(bot.account).session_seal(bot.id, &self.session, &self.head, keep).await {
@@ -150,19 +179,19 @@ impl<'a> Worker<'a> {
 
     /// Works until nothing is left to do.
     pub(crate) async fn run(&mut self) -> Result<(), Retry> {
-        let all = self.waiting.clone();
         let mut losses = 0;
         while losses < MAX_LOSSES {
             let settled = self.settled.len();
-            self.waiting = all.iter().filter(|inbound| !self.is_settled(&inbound.message)).cloned().collect();
+            self.waiting = self.came.iter().filter(|inbound| !self.is_settled(&inbound.message)).cloned().collect();
             match self.run_once().await {
                 Ok(()) => return Ok(()),
                 Err(Interruption::Halt(retry)) => return Err(retry),
                 // Who reserves looks at this first.
                 Err(Interruption::OverBudget(scope)) => return Err(StoreError::OverBudget(scope).into()),
+                Err(Interruption::Unknown(error)) => return Err(error.into()),
                 // A message that turned out to be answered long ago is settled now.
-                Err(Interruption::Lost) if self.settled.len() > settled => {}
-                Err(Interruption::Lost) => {
+                Err(Interruption::Lost | Interruption::Taken) if self.settled.len() > settled => {}
+                Err(Interruption::Lost | Interruption::Taken) => {
                     losses += 1;
                     tracing::info!(bot = %self.context.bot.id, session = %self.session, "Another worker was faster; looking again.");
                 }
@@ -172,21 +201,61 @@ impl<'a> Worker<'a> {
         Err(Retry::after(Duration::from_secs(5), source))
     }
 
+    /// Which worker this is, of those that have begun at this place of the log, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.head.attempts + 1
+    }
+
+    /// This place of the log has brought down too many workers: fail the turn instead of running it.
+    fn gives_up(&self) -> bool {
+        self.attempt() >= MAX_ATTEMPTS
+    }
+
+    /// Notes in the head that a worker begins here whose task was given out before. Each commit of entries begins to count
+    /// anew, so what is counted are workers that did not get on.
+    async fn note_attempt(&mut self) -> Result<(), Interruption> {
+        let now = self.environment.clock.now();
+        // The epoch stays as it is: a worker that is still alive may be faster. Only a head that was not there needs one.
+        let epoch = self.head.epoch.max(u64::from(self.head.next_seq == 0));
+        let head = Head { epoch, attempts: self.attempt(), updated_at: now, ..self.head.clone() };
+        let bot = &self.context.bot;
+        let account = self.environment.store.account(bot.account);
+        match account.session_head_put(bot.id, &self.session, &self.head, &head).await {
+            Ok(()) => {
+                self.head = head;
+                self.is_noted = true;
+                Ok(())
+            }
+            Err(StoreError::Conflict(_)) => Err(Interruption::Lost),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn run_once(&mut self) -> Result<(), Interruption> {
         let state = self.load().await?;
         self.head = state.head;
         self.entries = state.entries;
         self.turn = None;
+        self.settings.clone_from(&self.head.settings);
         self.in_turn.clear();
-        if self.may_have_draft || self.head.turn.is_some() {
+        // Who has no time but to hand the turn over does nothing that could bring a worker down.
+        if self.is_repeated && !self.is_noted && !self.is_out_of_time() {
+            self.note_attempt().await?;
+        }
+        if self.is_repeated || self.head.turn.is_some() {
             self.drafts.take_over(&self.entries).await;
         }
+        self.resend_of_continued().await?;
         let mut event = Event::Loaded;
         let mut glances = 0;
+        let mut pauses = PAUSES.iter();
         loop {
             let before = (self.entries.len(), self.turn.clone(), self.waiting.clone(), self.in_turn.clone());
-            event = match self.advance(event.clone()).await {
-                Ok(Some(next)) => next,
+            match self.advance(event.clone()).await {
+                Ok(Some(next)) => {
+                    event = next;
+                    continue;
+                }
                 Ok(None) => return Ok(()),
                 Err(Interruption::Lost) if glances < MAX_GLANCES => {
                     glances += 1;
@@ -196,12 +265,19 @@ impl<'a> Worker<'a> {
                     }
                     // Nobody wrote to the log: only the head was changed. What happened here is still true.
                     self.head = head;
-                    self.entries.truncate(before.0);
-                    (self.turn, self.waiting, self.in_turn) = (before.1, before.2, before.3);
-                    event
+                }
+                // If it did take effect, the next try meets it.
+                Err(Interruption::Unknown(error)) if is_dear(&event) => {
+                    let is_time = |pause: &&Duration| Instant::now() + **pause + RESERVE < self.deadline;
+                    let Some(pause) = pauses.next().filter(is_time) else { return Err(Interruption::Unknown(error)) };
+                    tracing::warn!(bot = %self.context.bot.id, session = %self.session, "A commit is tried again: {error}");
+                    tokio::time::sleep(*pause).await;
                 }
                 Err(interruption) => return Err(interruption),
-            };
+            }
+            // The same event again, as if it had just happened.
+            self.entries.truncate(before.0);
+            (self.turn, self.waiting, self.in_turn) = (before.1, before.2, before.3);
         }
     }
 
@@ -220,6 +296,11 @@ impl<'a> Worker<'a> {
         Ok(next)
     }
 
+    /// No time is left for a call of a model and a commit.
+    fn is_out_of_time(&self) -> bool {
+        Instant::now() + self.environment.settings.model_timeout + RESERVE > self.deadline
+    }
+
     fn view(&self) -> View<'_> {
         let now = self.environment.clock.now();
         View {
@@ -230,7 +311,7 @@ impl<'a> Worker<'a> {
             waiting: &self.waiting,
             next_turn: TurnId::from_parts(now, self.environment.entropy.next_u128()),
             now,
-            out_of_time: Instant::now() + self.environment.settings.model_timeout + RESERVE > self.deadline,
+            out_of_time: self.is_out_of_time(),
             may_give_back: self.may_give_back,
             metered: self.context.is_metered(),
             context_window: self.mind.context_window(&self.context.view(&self.head.settings)),
@@ -244,6 +325,10 @@ impl<'a> Worker<'a> {
                 match resend {
                     Some(turn) => {
                         self.resend(turn).await?;
+                        // Its turn has ended, and perhaps nobody came to say so.
+                        if let Some(run) = self.run_of(&message) {
+                            self.report(run, Some(turn)).await?;
+                        }
                         self.settled.insert(message);
                     }
                     None => self.in_turn.push(message),
@@ -264,15 +349,15 @@ impl<'a> Worker<'a> {
             }
             Action::Reserve { turn, question } => Ok(Some(self.reserve(turn, question).await?)),
             Action::CallModel { turn, question } => {
-                self.turn = Some(turn.clone());
+                self.hold(&turn);
                 Ok(Some(self.call_model(&turn, &question).await?))
             }
             Action::RunTools { turn, calls } => {
-                let results = self.run_tools(&turn, &calls).await;
-                self.turn = Some(turn);
-                Ok(Some(results))
+                self.hold(&turn);
+                Ok(Some(self.run_tools(&turn, &calls).await))
             }
             Action::Report { turn, what } => {
+                self.hold(&turn);
                 let bot = &self.context.bot;
                 let view = self.context.view(&self.head.settings);
                 let host = self.host(&turn);
@@ -280,6 +365,7 @@ impl<'a> Worker<'a> {
                 let facts = Facts {
                     context: self.context,
                     session: &self.session,
+                    turn: &turn,
                     head: &self.head,
                     entries: &self.entries,
                     window: self.mind.context_window(&view),
@@ -287,8 +373,7 @@ impl<'a> Worker<'a> {
                     skills: self.context.skills.statuses(bot.abilities.skills.as_deref()),
                     prompt,
                 };
-                let text = report::compose(self.environment.store.account(bot.account), &facts, what).await?;
-                self.turn = Some(turn);
+                let text = report::compose(self.environment, &facts, what).await?;
                 Ok(Some(Event::Reported { text }))
             }
             Action::Requeue { turn } => {
@@ -308,11 +393,42 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Takes a turn in hand, with the settings that it is run with.
+    fn hold(&mut self, turn: &ActiveTurn) {
+        self.settings.clone_from(&self.head.settings);
+        if let Some(run) = &turn.job {
+            let JobRun { model, thinking, .. } = &**run;
+            self.settings.model = model.clone().or(self.settings.model.take());
+            self.settings.thinking = thinking.or(self.settings.thinking);
+        }
+        self.turn = Some(turn.clone());
+    }
+
+    /// A message that came, of a batch of ten at most.
+    fn inbound(&self, message: &MessageId) -> Option<&Inbound> {
+        self.came.iter().find(|inbound| inbound.message == *message)
+    }
+
+    /// The run of a job that a message which came begins.
+    fn run_of(&self, message: &MessageId) -> Option<&JobRun> {
+        self.inbound(message)?.job.as_deref()
+    }
+
+    /// Says how the run of a job has ended; again changes nothing. `None`: its turn is too long ago to be known.
+    async fn report(&self, run: &JobRun, turn: Option<TurnId>) -> Result<(), StoreError> {
+        let (bot, now) = (&self.context.bot, self.environment.clock.now());
+        let report = match turn {
+            Some(turn) => run.report(&self.entries, turn, now),
+            None => run.ended(Outcome::Ok, now),
+        };
+        self.environment.job_end(bot.account, bot.id, run.job, &report).await.map(drop)
+    }
+
     /// Sets a call's cost aside, in the transaction that commits what was appended.
     async fn reserve(&mut self, turn: ActiveTurn, question: Question) -> Result<Event, Interruption> {
         let now = self.environment.clock.now();
+        self.hold(&turn);
         let estimate = self.mind.estimate(&self.request(&turn, &question, &self.host(&turn)));
-        self.turn = Some(turn.clone());
         let refusal = match budget::reserve(self.context, &turn, estimate, now) {
             Ok(spending) => {
                 let turn = ActiveTurn { reserved: spending.reserved(), is_counted: true, ..turn };
@@ -335,9 +451,9 @@ impl<'a> Worker<'a> {
 
     /// Reads the files that came with a message, as far as there is time.
     async fn read_files(&mut self, user: &mut UserMessage) {
-        let Some(telegram) = self.telegram else { return };
+        let Some(chats) = self.chats else { return };
         let is_unread = user.attachments.iter().any(media_in::is_unread);
-        if !is_unread || self.give_up || user.is_command || user.channel != Channel::Telegram {
+        if !is_unread || self.gives_up() || user.is_command {
             return;
         }
         if let Some(read) = self.read.get(&user.message) {
@@ -345,10 +461,15 @@ impl<'a> Worker<'a> {
             return;
         }
         let bot = &self.context.bot;
-        let Some(link) = self.waiting.iter().find(|inbound| inbound.message == user.message).map(|i| i.link) else {
-            return;
+        let login = match self.inbound(&user.message) {
+            // Its files are kept already.
+            Some(inbound) if inbound.channel == Channel::WebChat => None,
+            Some(inbound) => match link_login(self.environment, bot, inbound.link).await {
+                Some(login) => Some(login),
+                None => return,
+            },
+            None => return,
         };
-        let Some(token) = link_token(self.environment, bot, link).await else { return };
         let left = self.deadline.saturating_duration_since(Instant::now());
         let left = left.saturating_sub(self.environment.settings.model_timeout + RESERVE);
         let reader = media_in::Reader {
@@ -357,8 +478,8 @@ impl<'a> Worker<'a> {
             bot: self.context.view(&self.head.settings),
             account: bot.account,
             id: bot.id,
-            telegram,
-            token: &token,
+            chats,
+            login: login.as_ref(),
             until: Instant::now() + left.clamp(media_in::LEAST_TIME, media_in::MOST_TIME),
         };
         let uncommitted = self.entries.iter().filter(|entry| entry.seq >= self.head.next_seq);
@@ -390,7 +511,15 @@ impl<'a> Worker<'a> {
             self.bury(failed).await?;
         }
         let marks = messages(appended);
-        let head = self.head.after(appended, &commit, self.environment.clock.now());
+        // What is said or asked on the way has a row of its own: the mark is the record of the turn's reply.
+        if let (Some(reply), Some(message)) = (commit.outbox.first_mut().filter(|_| has_ended), marks.first()) {
+            let mark = Mark { session: self.session.clone(), message: message.clone() };
+            reply.mark = Some(Box::new(mark));
+        }
+        let mut head = self.head.after(appended, &commit, self.environment.clock.now());
+        for inbound in marks.iter().filter_map(|message| self.inbound(message)) {
+            head.note_place(inbound);
+        }
         let outbox = &commit.outbox;
         let (seen, place) = (&self.head, self.place.as_ref());
         let transaction =
@@ -400,10 +529,14 @@ impl<'a> Worker<'a> {
             Ok(()) => {}
             Err(StoreError::Conflict(_)) => return Err(Interruption::Lost),
             Err(StoreError::AlreadyTaken(messages)) => {
+                for run in messages.iter().filter_map(|message| self.run_of(message)) {
+                    self.report(run, None).await?;
+                }
                 self.settled.extend(messages);
-                return Err(Interruption::Lost);
+                return Err(Interruption::Taken);
             }
             Err(StoreError::OverBudget(scope)) => return Err(Interruption::OverBudget(scope)),
+            Err(error @ StoreError::Unavailable { .. }) => return Err(Interruption::Unknown(error)),
             Err(error) => return Err(error.into()),
         }
         self.head = head;
@@ -414,44 +547,17 @@ impl<'a> Worker<'a> {
             self.tell_owner(asked).await?;
         }
         if let Some(ended) = ended {
-            self.drafts.end(&ended.reply, replaces_draft).await;
+            tokio::join!(self.drafts.end(&ended.reply, replaces_draft), self.mind.turn_ended(ended.id));
+            // Whoever dies before this is found out by its job, which sends the run again.
+            if let Some(run) = &ended.job {
+                self.report(run, Some(ended.id)).await?;
+            }
         }
         // What a waiting turn took in needs nothing more from its task either: a decision or a wake goes on with it.
         if self.turn.as_ref().is_none_or(|turn| turn.waiting.is_some()) {
             self.settled.extend(self.in_turn.drain(..));
-            // What the task of the first message has seen says nothing about the next turn.
-            self.give_up = false;
-            self.attempts_left = MODEL_ATTEMPTS - 1;
         }
         Ok(())
-    }
-
-    /// Tells the owner of a question that is asked where they may not see it.
-    async fn tell_owner(&self, (code, text): (&str, &str)) -> Result<(), StoreError> {
-        let bot = &self.context.bot;
-        let text = format!(
-            "{} waits for an approval in the session {}. `lowtide approvals allow {code}` or `deny {code}` decides it.\n\n{text}",
-            bot.name, self.session
-        );
-        let at = self.environment.clock.now();
-        let notice = Notice { about: format!("approval.{code}"), bot: Some(bot.id), text, at };
-        self.environment.store.account(bot.account).notice_put(&notice).await?;
-        Ok(())
-    }
-
-    async fn queue(&self, outbox: &[Outbound]) -> Result<(), Retry> {
-        let tasks: Vec<Task> = outbox.iter().map(|outbound| Task::Deliver(Box::new(outbound.clone()))).collect();
-        Ok(self.environment.queues.send_all(&tasks).await?)
-    }
-
-    /// Queues a committed reply again, unless it was delivered.
-    async fn resend(&self, turn: TurnId) -> Result<(), Retry> {
-        let bot = &self.context.bot;
-        let account = self.environment.store.account(bot.account);
-        match account.delivery_get(bot.id, &OutboundId::reply(turn, 0)).await? {
-            Some(delivery) if delivery.status == DeliveryStatus::Pending => self.queue(&[delivery.outbound]).await,
-            _ => Ok(()),
-        }
     }
 
     fn host<'b>(&'b self, turn: &'b ActiveTurn) -> BotHost<'b> {
@@ -460,7 +566,7 @@ impl<'a> Worker<'a> {
 
     fn request<'b>(&'b self, turn: &ActiveTurn, question: &'b Question, host: &'b dyn Host) -> ModelRequest<'b> {
         ModelRequest {
-            bot: self.context.view(&self.head.settings),
+            bot: self.context.view(&self.settings),
             chat: turn.reply.address.kind,
             workspace: self.workspace.as_ref().unwrap_or(&self.context.workspace),
             entries: &self.entries,
@@ -472,7 +578,7 @@ impl<'a> Worker<'a> {
     }
 
     async fn call_model(&mut self, turn: &ActiveTurn, question: &Question) -> Result<Event, Interruption> {
-        if self.give_up {
+        if self.gives_up() {
             let text = "Something went wrong while I worked on your message, several times, so I stopped. \
                         My owner can see what happened and let me try again.";
             let detail = "the workers that ran this turn died each time; their logs say why";
@@ -489,7 +595,10 @@ impl<'a> Worker<'a> {
         let progress = is_step.then_some(&said as &dyn Progress);
         let host = self.host(turn);
         let request = ModelRequest { progress, ..self.request(turn, question, &host) };
-        let answered = self.drafts.during(turn, is_step.then_some(&said), self.mind.answer(&request)).await;
+        let answered = self
+            .drafts
+            .during(turn, if is_step { Work::Answers(&said) } else { Work::Hidden }, self.mind.answer(&request))
+            .await;
         let error = match answered {
             Ok(answer) => {
                 tracing::info!(
@@ -508,13 +617,13 @@ impl<'a> Worker<'a> {
         };
         match &error {
             ModelError::Temporary { retry_after, was_refused, .. }
-                if self.attempts_left > 0 && retry_after.is_none_or(|after| after <= PATIENCE) =>
+                if self.attempt() < MODEL_ATTEMPTS && retry_after.is_none_or(|after| after <= PATIENCE) =>
             {
                 let retry = retry_after.unwrap_or_default();
                 if *was_refused {
                     self.release(turn).await?;
                 }
-                Err(Interruption::Halt(Retry::after(retry, error)))
+                Err(Interruption::Halt(Retry::after(retry, error).after_attempt(self.attempt())))
             }
             _ => {
                 let may_have_cost = matches!(error, ModelError::Temporary { was_refused: false, .. });
@@ -533,7 +642,7 @@ impl<'a> Worker<'a> {
     }
 
     async fn run_tools(&mut self, turn: &ActiveTurn, calls: &[ToolCall]) -> Event {
-        if self.give_up {
+        if self.gives_up() {
             let result = |call: &ToolCall| ToolResult {
                 call: call.id.clone(),
                 name: call.name.clone(),
@@ -546,7 +655,7 @@ impl<'a> Worker<'a> {
         let host = self.host(turn);
         let context = &ToolContext {
             now: self.environment.clock.now(),
-            bot: self.context.view(&self.head.settings),
+            bot: self.context.view(&self.settings),
             session: &self.session,
             turn: turn.id,
             entries: &self.entries,
@@ -555,7 +664,7 @@ impl<'a> Worker<'a> {
         let mind = self.mind;
         let runs = calls.iter().cloned().map(|call| async move { mind.run_tool(&call, context).await });
         let results = stream::iter(runs).buffered(TOOLS_AT_ONCE).collect();
-        let results = self.drafts.during(turn, None, results).await;
+        let results = self.drafts.during(turn, Work::Runs(calls), results).await;
         if host.has_changed_files() {
             match bot_files::load(&self.environment.store, &self.context.bot).await {
                 // Skills stay as the turn found them: none may widen what it is allowed while it is followed.
@@ -566,67 +675,13 @@ impl<'a> Worker<'a> {
         }
         Event::ToolsRan(results)
     }
-
-    /// Puts the messages of a turn that failed for good into the dead-letter queue, so that its owner
-    /// can see them and have them asked again.
-    async fn bury(&self, turn: TurnId) -> Result<(), Retry> {
-        let reason = self.entries.iter().rev().find_map(|entry| match &entry.body {
-            EntryBody::Failed { detail, .. } if entry.turn == turn => Some(detail.as_str()),
-            _ => None,
-        });
-        let Some(active) = &self.turn else { return Ok(()) };
-        for entry in self.entries.iter().filter(|entry| entry.turn == turn) {
-            let EntryBody::User(user) = &entry.body else { continue };
-            if user.is_command {
-                continue;
-            }
-            let task = Task::Message(Box::new(inbound_of(&active.reply, &self.session, user)));
-            let id = format!("{turn}.{}", user.message);
-            self.environment.queues.bury(&task, &id, reason.unwrap_or("unknown")).await?;
-            tracing::error!(
-                bot = %self.context.bot.id,
-                %turn,
-                message = %user.message,
-                "The turn failed and its message is a dead letter: {}",
-                reason.unwrap_or("unknown")
-            );
-        }
-        Ok(())
-    }
 }
 
-/// The question that a turn has just asked in the absence of its owner: its code and its text.
-fn question<'a>(entries: &'a [Entry], turn: Option<&ActiveTurn>) -> Option<(&'a str, &'a str)> {
-    turn.filter(|turn| turn.waiting.is_some() && (!turn.is_owners || turn.reply.parent.is_some()))?;
-    match &entries.last()?.body {
-        EntryBody::Asked { code, text, .. } => Some((code, text)),
-        _ => None,
-    }
+/// Whether an event is worth to be kept while the store is away: it was paid for, or it cannot be had again.
+fn is_dear(event: &Event) -> bool {
+    matches!(event, Event::Answered(_) | Event::Summarised { .. } | Event::ToolsRan(_))
 }
 
 fn messages(entries: &[Entry]) -> Vec<MessageId> {
     entries.iter().flat_map(|entry| entry.body.messages()).map(|user| user.message.clone()).collect()
-}
-
-/// The message as it is asked again: from what the log keeps of it, and where its turn's answer goes.
-fn inbound_of(reply: &ReplyTo, session: &SessionKey, user: &domain::UserMessage) -> Inbound {
-    Inbound {
-        is_owner: false,
-        account: reply.account,
-        bot: reply.bot,
-        link: reply.link,
-        channel: user.channel,
-        message: user.message.asked_again(),
-        session: session.clone(),
-        address: reply.address.clone(),
-        sender: user.sender.clone(),
-        text: user.text.clone(),
-        control: None,
-        parent: reply.parent.clone(),
-        hops: reply.hops,
-        attachments: user.attachments.clone(),
-        quote: user.quote.clone(),
-        sent_at: user.sent_at,
-        received_at: user.sent_at,
-    }
 }
