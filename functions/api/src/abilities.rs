@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::abilities::{McpServer, SearchProvider, SearchSettings, TranscriptionSettings};
+use domain::abilities::{McpServer, SearchProvider, SearchSettings, TranscriptionSettings, check_pattern};
 use domain::{Abilities, Bot, ToolPolicy};
 use runtime::Environment;
 use store::BotSecret;
@@ -90,7 +90,17 @@ fn tools(before: ToolPolicy, patch: ToolsPatch) -> Result<ToolPolicy, Problem> {
     })
 }
 
+/// Patterns of a policy, each of which means something.
 fn tool_names(field: &str, patterns: Vec<String>) -> Result<Vec<String>, Problem> {
+    let checked = names(field, patterns)?;
+    match checked.iter().find_map(|pattern| check_pattern(pattern).err()) {
+        Some(unknown) => Err(Problem::bad_request(format!("{field}: {unknown}."))),
+        None => Ok(checked),
+    }
+}
+
+/// Patterns that could be names of tools, of a server of which it is not known what it has.
+fn names(field: &str, patterns: Vec<String>) -> Result<Vec<String>, Problem> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
     list(
         field,
@@ -210,7 +220,7 @@ async fn server(
     )
     .await?;
     let repeatable = match patch.repeatable {
-        Some(names) => tool_names(&field("repeatable"), names)?,
+        Some(tools) => names(&field("repeatable"), tools)?,
         None => repeatable,
     };
     Ok(McpServer { url, token, repeatable })
@@ -290,14 +300,14 @@ mod tests {
     #[test]
     fn names_of_tools_may_end_in_a_star() {
         let read = |name: &str| tool_names("deny", vec![name.to_owned()]);
-        for good in ["web_fetch", "web_*", "*", "group:web", "mcp.getThing", " read "] {
+        for good in ["web_fetch", "web_*", "*", "group:web", "mcp_github_getThing", " read "] {
             assert!(read(good).is_ok(), "{good}");
         }
         for bad in ["", " ", "web*fetch", "**", "a b", "é", "a/b", &"x".repeat(65)] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        assert_eq!(tool_names("deny", vec!["a".into(), " a".into()]).unwrap(), ["a"]);
-        assert!(tool_names("deny", (0..=MAX_LIST).map(|n| format!("t{n}")).collect()).is_err());
+        assert_eq!(tool_names("deny", vec!["read".into(), " read".into()]).unwrap(), ["read"]);
+        assert!(tool_names("deny", (0..=MAX_LIST).map(|n| format!("mcp_t_{n}")).collect()).is_err());
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use domain::{Control, Decision, Inbound, MessageId, Sender};
 use runtime::Environment;
 use store::Approval;
 
+use crate::answers::Accepted;
 use crate::auth::Caller;
 use crate::chat::OWNER;
 use crate::extract::{JsonBody, Segments};
@@ -30,7 +30,7 @@ pub(crate) async fn decide(
     caller: Caller,
     Segments(code): Segments<String>,
     JsonBody(request): JsonBody<ApprovalDecision>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Accepted, Problem> {
     let account = environment.store.account(caller.account);
     let code = code.to_uppercase();
     let Some(approval) = account.approval_list().await?.into_iter().find(|approval| approval.code == code) else {
@@ -43,7 +43,7 @@ pub(crate) async fn decide(
     };
     let inbound = decision(&environment, approval, request.decision);
     environment.take_in(&bot, inbound).await?;
-    Ok(StatusCode::ACCEPTED)
+    Ok(Accepted(()))
 }
 
 /// What the owner would write in the chat.
@@ -69,15 +69,17 @@ fn decision(environment: &Environment, approval: Approval, decision: Decision) -
         text: format!("/approve {code} {word}"),
         control: Some(Control::Approve { code, decision }),
         parent: None,
+        job: None,
         hops: 0,
         attachments: vec![],
         quote: None,
+        album: None,
         sent_at: now,
         received_at: now,
     }
 }
 
-fn view(approval: Approval) -> ApprovalView {
+pub(crate) fn view(approval: Approval) -> ApprovalView {
     let Approval { code, text, wake, asked_at, until, .. } = approval;
     ApprovalView { code, bot: wake.bot, session: wake.session, text, asked_at, until }
 }

@@ -1,57 +1,69 @@
-//! Bots: made, listed, changed, paused, deleted.
+//! Bots: made, changed, paused.
 
+use agent::{TEMPLATES, Template};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use domain::account::bot_name;
 use domain::{Bot, BotId, BotStatus, QueueSettings};
 use runtime::Environment;
 
 use crate::abilities;
+use crate::answers::{Created, Versioned};
 use crate::auth::Caller;
 use crate::budgets;
-use crate::extract::{JsonBody, Segments, check_if_match, etag};
+use crate::extract::{JsonBody, Preconditions, Segments};
 use crate::model_settings;
 use crate::problem::Problem;
-use crate::registration;
-use crate::views::{BotCreate, BotPatch, BotView, Items, QueuePatch};
+use crate::views::{BotCreate, BotPatch, BotView, Items, QueuePatch, TemplateView};
 
 /// The agent id in the session keys of a bot that is made here.
 const AGENT: &str = "main";
 const DEFAULT_TIME_ZONE: &str = "UTC";
-
-/// `GET /v1/bots`
-pub(crate) async fn list(
-    State(environment): State<Environment>,
-    caller: Caller,
-) -> Result<Json<Items<BotView>>, Problem> {
-    let bots = environment.store.account(caller.account).bot_list().await?;
-    Ok(Json(Items { items: bots.iter().map(view).collect() }))
-}
 
 /// `POST /v1/bots`
 pub(crate) async fn create(
     State(environment): State<Environment>,
     caller: Caller,
     JsonBody(request): JsonBody<BotCreate>,
-) -> Result<Response, Problem> {
+) -> Result<Created<BotView>, Problem> {
+    let template = template(request.template.as_deref())?;
     let bot = new_bot(&environment, caller, request).await?;
     let account = environment.store.account(caller.account);
     if account.bot_find(&bot.name).await?.is_some() {
         return Err(name_taken(&bot.name));
     }
     // The workspace first: a crash in between leaves files of no bot, and never a bot without its files.
-    for file in agent::default_workspace(&bot.name).files {
+    for file in template.workspace(&bot.name).files {
         account.workspace_put(bot.id, &file.name, &file.text).await?;
     }
     account.bot_create(&bot).await?;
+    environment.heartbeat_apply(&bot).await?;
     tracing::info!(account = %caller.account, bot = %bot.id, "A bot was made.");
-    let mut response = (StatusCode::CREATED, answer(&bot)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/bots/{}", bot.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(Created { location: format!("/v1/bots/{}", bot.id), version: bot.version, record: view(&bot) })
+}
+
+/// The template of this id; without one that of an assistant.
+fn template(id: Option<&str>) -> Result<&'static Template, Problem> {
+    let Some(id) = id else { return Ok(&TEMPLATES[0]) };
+    Template::find(id).ok_or_else(|| {
+        let ids = TEMPLATES.each_ref().map(|template| template.id).join(", ");
+        Problem::bad_request(format!("template: there is none of this name; take one of {ids}."))
+    })
+}
+
+/// `GET /v1/templates`
+#[allow(
+    clippy::unnecessary_wraps,
+    clippy::unused_async,
+    reason = "handlers are alike: the document tells of their errors"
+)]
+pub(crate) async fn templates(_: Caller) -> Result<Json<Items<TemplateView>>, Problem> {
+    let view = |template: &Template| TemplateView {
+        id: template.id.to_owned(),
+        title: template.title.to_owned(),
+        about: template.about.to_owned(),
+    };
+    Ok(Json(Items { items: TEMPLATES.iter().map(view).collect() }))
 }
 
 async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) -> Result<Bot, Problem> {
@@ -61,6 +73,7 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         account: caller.account,
         name: String::new(),
         status: BotStatus::Active,
+        rest: None,
         agent: AGENT.to_owned(),
         model: Default::default(),
         time_zone: DEFAULT_TIME_ZONE.to_owned(),
@@ -71,6 +84,9 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         turn_budget: None,
         abilities: Default::default(),
         streaming: Default::default(),
+        heartbeat: Default::default(),
+        heard_at: None,
+        heard_in: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,
@@ -83,6 +99,7 @@ async fn new_bot(environment: &Environment, caller: Caller, request: BotCreate) 
         queue: request.queue,
         resets: request.resets,
         streaming: request.streaming,
+        heartbeat: request.heartbeat,
         budget: Some(request.budget),
         turn_budget: Some(request.turn_budget),
         abilities: request.abilities,
@@ -96,9 +113,9 @@ pub(crate) async fn show(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(bot): Segments<String>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<BotView>, Problem> {
     let bot = find(&environment, caller, &bot).await?;
-    Ok(answer(&bot).into_response())
+    Ok(answer(&bot))
 }
 
 /// `PATCH /v1/bots/{bot}`
@@ -106,31 +123,20 @@ pub(crate) async fn change(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(bot): Segments<String>,
-    headers: HeaderMap,
+    conditions: Preconditions,
     JsonBody(patch): JsonBody<BotPatch>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<BotView>, Problem> {
     let seen = find(&environment, caller, &bot).await?;
-    check_if_match(&headers, seen.version)?;
+    conditions.check(seen.version)?;
     let mut bot = seen.clone();
+    let sets_heartbeat = patch.heartbeat.is_some();
     apply(&environment, &mut bot, patch).await?;
-    save(&environment, &seen, bot).await
-}
-
-/// `DELETE /v1/bots/{bot}`
-pub(crate) async fn delete(
-    State(environment): State<Environment>,
-    caller: Caller,
-    Segments(bot): Segments<String>,
-    headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
-    let bot = find(&environment, caller, &bot).await?;
-    check_if_match(&headers, bot.version)?;
-    let account = environment.store.account(caller.account);
-    let links = account.link_list(bot.id).await?;
-    registration::withdraw(&environment, &links).await;
-    account.bot_delete(&bot).await?;
-    tracing::info!(account = %caller.account, bot = %bot.id, "A bot was deleted.");
-    Ok(StatusCode::NO_CONTENT)
+    let answer = save(&environment, &seen, bot.clone()).await?;
+    // Said again, it is done again: a job that a crash left as it was follows then.
+    if sets_heartbeat {
+        environment.heartbeat_apply(&bot).await?;
+    }
+    Ok(answer)
 }
 
 /// `POST /v1/bots/{bot}/pause`
@@ -138,7 +144,7 @@ pub(crate) async fn pause(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(bot): Segments<String>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<BotView>, Problem> {
     set_status(&environment, caller, &bot, BotStatus::Paused).await
 }
 
@@ -147,7 +153,7 @@ pub(crate) async fn resume(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(bot): Segments<String>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<BotView>, Problem> {
     set_status(&environment, caller, &bot, BotStatus::Active).await
 }
 
@@ -156,13 +162,24 @@ async fn set_status(
     caller: Caller,
     bot: &str,
     status: BotStatus,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<BotView>, Problem> {
     let seen = find(environment, caller, bot).await?;
+    check_awake(&seen)?;
     if seen.status == status {
-        return Ok(answer(&seen).into_response());
+        return Ok(answer(&seen));
     }
     let bot = Bot { status, ..seen.clone() };
     save(environment, &seen, bot).await
+}
+
+/// Refuses to wake a part of a bot that is at rest as a whole.
+pub(crate) fn check_awake(bot: &Bot) -> Result<(), Problem> {
+    match bot.silence() {
+        Some(why) if bot.rest.is_some() => {
+            Err(Problem::conflict(format!("Not done: {why}. POST /v1/bots/{}/restore first.", bot.id)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The caller's bot with this id or name.
@@ -195,6 +212,10 @@ async fn apply(environment: &Environment, bot: &mut Bot, patch: BotPatch) -> Res
     }
     bot.dm_scope = patch.dm_scope.unwrap_or(bot.dm_scope);
     bot.streaming = patch.streaming.unwrap_or(bot.streaming);
+    if let Some(heartbeat) = patch.heartbeat {
+        heartbeat.check().map_err(|error| Problem::bad_request(format!("heartbeat: {error}.")))?;
+        bot.heartbeat = heartbeat;
+    }
     if let Some(patch) = patch.queue {
         bot.queue = queue(bot.queue, patch)?;
     }
@@ -235,26 +256,27 @@ fn time_zone(text: &str) -> Result<String, Problem> {
 }
 
 /// Writes `bot` as the version after `seen`.
-async fn save(environment: &Environment, seen: &Bot, mut bot: Bot) -> Result<Response, Problem> {
+pub(crate) async fn save(environment: &Environment, seen: &Bot, mut bot: Bot) -> Result<Versioned<BotView>, Problem> {
     bot.version = seen.version + 1;
     bot.updated_at = environment.clock.now();
     environment.store.account(bot.account).bot_update(seen, &bot).await?;
-    Ok(answer(&bot).into_response())
+    Ok(answer(&bot))
 }
 
-fn name_taken(name: &str) -> Problem {
+pub(crate) fn name_taken(name: &str) -> Problem {
     Problem::conflict(format!("You have a bot named `{name}` already (case does not count). Choose another name."))
 }
 
-fn answer(bot: &Bot) -> impl IntoResponse + use<> {
-    (etag(bot.version), Json(view(bot)))
+pub(crate) fn answer(bot: &Bot) -> Versioned<BotView> {
+    Versioned(bot.version, view(bot))
 }
 
-fn view(bot: &Bot) -> BotView {
+pub(crate) fn view(bot: &Bot) -> BotView {
     BotView {
         id: bot.id,
         name: bot.name.clone(),
         status: bot.status,
+        delete_at: bot.delete_at(),
         agent: bot.agent.clone(),
         model: model_settings::view(&bot.model),
         time_zone: bot.time_zone.clone(),
@@ -262,6 +284,7 @@ fn view(bot: &Bot) -> BotView {
         queue: bot.queue,
         resets: bot.resets,
         streaming: bot.streaming,
+        heartbeat: bot.heartbeat.clone(),
         budget: budgets::shown(bot.budget),
         turn_budget: bot.turn_budget,
         abilities: abilities::view(&bot.abilities),

@@ -3,16 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use domain::{Bot, BotId, Budget, BudgetScope};
-use futures::{StreamExt, TryStreamExt, stream};
 use runtime::Environment;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use store::Spent;
 
 use crate::account;
 use crate::auth::Caller;
+use crate::bots;
+use crate::extract::Parameters;
+use crate::pages::{self, List, PageQuery};
 use crate::problem::Problem;
-use crate::views::{Items, UsageView};
-
-/// How many counters are read at once.
-const READS_AT_ONCE: usize = 16;
+use crate::views::{Page, UsageView};
 
 /// How a price is given.
 const PRICE_EXAMPLE: &str = r#"{"input": 1250000, "output": 10000000} (micro-dollars per million tokens)"#;
@@ -72,37 +74,57 @@ pub(crate) fn check_account(budget: &Budget, bots: &[Bot]) -> Result<(), Problem
     )))
 }
 
+/// The query of `GET /v1/usage`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UsageQuery {
+    /// One bot alone, by its id or its name.
+    bot: Option<String>,
+    /// The `next` of an earlier page of this list. Without it the list begins, with the account's own line.
+    cursor: Option<String>,
+    /// How many bots at most; 50 unless given. There may be fewer although others follow.
+    #[schemars(range(min = 1, max = pages::MAX_LIMIT))]
+    limit: Option<u32>,
+}
+
 /// `GET /v1/usage`
 pub(crate) async fn usage(
     State(environment): State<Environment>,
     caller: Caller,
-) -> Result<Json<Items<UsageView>>, Problem> {
-    let account = account::read(&environment, caller.account).await?;
-    let bots = environment.store.account(caller.account).bot_list().await?;
-    let own = line(&environment, caller, None, account.name, account.budget).await?;
-    let of_bot = |bot: Bot| line(&environment, caller, Some(bot.id), bot.name, bot.budget);
-    let of_bots: Vec<UsageView> =
-        stream::iter(bots.into_iter().map(of_bot)).buffered(READS_AT_ONCE).try_collect().await?;
-    Ok(Json(Items { items: [own].into_iter().chain(of_bots).collect() }))
+    Parameters(query): Parameters<UsageQuery>,
+) -> Result<Json<Page<UsageView>>, Problem> {
+    let (state, now) = (environment.store.account(caller.account), environment.clock.now());
+    let list = List::new(caller.account, "usage");
+    let is_first = query.cursor.is_none();
+    let range = list.range(&PageQuery { cursor: query.cursor, limit: query.limit })?;
+    if let Some(bot) = &query.bot {
+        let bot = bots::find(&environment, caller, bot).await?;
+        let period = bot.budget.period.containing(now);
+        let spent = state.spent(Some(bot.id), &period).await?;
+        let items = vec![line(Some(bot.id), bot.name, bot.budget, period, spent)];
+        return Ok(Json(Page { items, next: None }));
+    }
+    let page = state.bot_page(&range, now).await?;
+    let mut items = Vec::with_capacity(page.items.len() + 1);
+    if is_first {
+        let account = account::read(&environment, caller.account).await?;
+        let period = account.budget.period.containing(now);
+        let spent = state.spent(None, &period).await?;
+        items.push(line(None, account.name, account.budget, period, spent));
+    }
+    let period = |bot: &Bot| bot.budget.period.containing(now);
+    let spent = state.spent_by(page.items.iter().map(|glance| (glance.bot.id, period(&glance.bot)))).await?;
+    let Json(page) = list.answer(page, |glance| {
+        let (bot, period) = (&glance.bot, period(&glance.bot));
+        let spent = spent.get(&bot.id).copied().unwrap_or_default();
+        line(Some(bot.id), bot.name.clone(), bot.budget, period, spent)
+    });
+    items.extend(page.items);
+    Ok(Json(Page { items, next: page.next }))
 }
 
 /// What the account, or one of its bots, spent in the current period.
-async fn line(
-    environment: &Environment,
-    caller: Caller,
-    bot: Option<BotId>,
-    name: String,
-    budget: Budget,
-) -> Result<UsageView, Problem> {
-    let period = budget.period.containing(environment.clock.now());
-    let spent = environment.store.account(caller.account).spent(bot, &period).await?;
-    Ok(UsageView {
-        scope: if bot.is_some() { BudgetScope::Bot } else { BudgetScope::Account },
-        bot,
-        name,
-        period,
-        micros: spent.micros,
-        turns: spent.turns,
-        budget: shown(budget),
-    })
+fn line(bot: Option<BotId>, name: String, budget: Budget, period: String, spent: Spent) -> UsageView {
+    let scope = if bot.is_some() { BudgetScope::Bot } else { BudgetScope::Account };
+    UsageView { scope, bot, name, period, micros: spent.micros, turns: spent.turns, budget: shown(budget) }
 }

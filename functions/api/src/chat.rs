@@ -1,24 +1,37 @@
 //! Web chat: a message goes onto the queue, and its answer is read from the session's log.
+//!
+//! Others may speak through a program's key, so it counts as the owner only with the scope `approve`. A bot's main session is
+//! where its other channels, its schedules and its owner speak, too: it takes the scope `sessions:read` beside `chat`. A key that
+//! may chat and no more has conversations of its own, by their names.
 
+pub(crate) mod events;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use channels::webchat;
-use domain::{Bot, BotStatus, Channel, Control, Inbound, LinkId, Sender, SessionKey, Timestamp, command};
+use domain::{
+    Attachment, AttachmentKind, Bot, Channel, Control, Inbound, LinkId, MediaId, Sender, SessionKey, Timestamp, command,
+};
 use runtime::Environment;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use store::LoggedEntries;
 use tokio::time::{Instant, sleep};
 
+use crate::answers::{Accepted, FileContent};
 use crate::auth::Caller;
 use crate::bots;
-use crate::entries::entry_view;
+use crate::entries::entry_views;
 use crate::extract::{JsonBody, Parameters, Segments};
 use crate::problem::Problem;
-use crate::views::{ChatAccepted, ChatPage, ChatSend, DraftView};
+use crate::scope::Scope;
+use crate::views::{ChatAccepted, ChatFile, ChatPage, ChatSend, DraftView};
 
 /// The conversation that is the bot's main session.
 const MAIN: &str = "main";
@@ -28,14 +41,18 @@ pub(crate) const OWNER: &str = "owner";
 const POLL: Duration = Duration::from_millis(250);
 /// In seconds.
 const MAX_WAIT: u64 = 20;
+/// The longest body of a message, in bytes, its files in base64: a function is given 6 MB with what is round it.
+pub(crate) const MAX_BODY: usize = 5 << 20;
+const MAX_FILES: usize = 10;
+/// In characters.
+const MAX_FILE_NAME: usize = 200;
+const UNKNOWN: &str = "application/octet-stream";
 const DEFAULT_LIMIT: i32 = 50;
 const MAX_LIMIT: i32 = 200;
 
-/// The link of a bot's web chat. Every bot has this one without a record of it, so its id follows from
-/// the bot's.
+/// The link of a bot's web chat.
 pub fn webchat_link(bot: &Bot) -> LinkId {
-    let digest = Sha256::digest(format!("{}/{}", Channel::WebChat, bot.id));
-    LinkId::from_parts(bot.id.made_at(), first_bits(&digest))
+    LinkId::web_chat_of(bot.id)
 }
 
 /// The first 128 bits of a hash.
@@ -49,22 +66,81 @@ pub(crate) async fn send(
     caller: Caller,
     Segments(bot): Segments<String>,
     JsonBody(request): JsonBody<ChatSend>,
-) -> Result<(StatusCode, Json<ChatAccepted>), Problem> {
+) -> Result<Accepted<Json<ChatAccepted>>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
-    if bot.status == BotStatus::Paused {
-        let detail = format!("The bot `{}` is paused. POST /v1/bots/{}/resume, then send again.", bot.name, bot.id);
-        return Err(Problem::conflict(detail));
-    }
+    check_awake(&bot)?;
     let account = environment.store.account(caller.account);
     let name = account.account_get().await?.map(|account| account.name);
     let sender = Sender { id: OWNER.to_owned(), name, username: None };
     let id = request.id.unwrap_or_else(|| format!("{:032x}", environment.entropy.next_u128()));
-    let inbound = inbound(&bot, sender, request.conversation.as_deref(), &id, &request.text, environment.clock.now())?;
+    let now = environment.clock.now();
+    let mut inbound = inbound(&bot, sender, request.conversation.as_deref(), &id, &request.text, now)?;
+    check_reads(caller, &bot, &inbound.session)?;
+    inbound.is_owner = caller.scopes.contains(Scope::Approve);
+    inbound.attachments = keep(&environment, &bot, request.files).await?;
     // Read before the message is queued, so that nothing that comes of it lies before `next`.
     let next = account.session_head(bot.id, &inbound.session).await?.map_or(0, |head| head.next_seq);
     let accepted = ChatAccepted { message: inbound.message.clone(), session: inbound.session.clone(), next };
     environment.take_in(&bot, inbound).await?;
-    Ok((StatusCode::ACCEPTED, Json(accepted)))
+    Ok(Accepted(Json(accepted)))
+}
+
+/// Keeps the files of a message. A turn reads them, as it does files of any channel: by what is in them.
+async fn keep(environment: &Environment, bot: &Bot, files: Vec<ChatFile>) -> Result<Vec<Attachment>, Problem> {
+    if files.len() > MAX_FILES {
+        return Err(Problem::bad_request(format!(
+            "files: a message may have {MAX_FILES}; send the others with a further one."
+        )));
+    }
+    let mut attachments = Vec::new();
+    for ChatFile { name, mime, data } in files {
+        let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_FILE_NAME).collect();
+        let bytes = STANDARD.decode(data).ok().filter(|bytes| !bytes.is_empty());
+        let bytes =
+            bytes.ok_or_else(|| Problem::bad_request(format!("files: `data` of `{name}` is not base64, or empty.")))?;
+        let kind = match mime.as_deref().and_then(|mime| mime.split('/').next()) {
+            Some("image") => AttachmentKind::Image,
+            Some("audio") => AttachmentKind::Audio,
+            _ => AttachmentKind::Document,
+        };
+        let size = Some(bytes.len() as u64);
+        let id = environment.store.account(bot.account).media_put(bot.id, UNKNOWN, bytes.into()).await?;
+        let reference = id.to_string();
+        attachments.push(Attachment { kind, reference, name: Some(name), mime, size, media: None, text: None });
+    }
+    Ok(attachments)
+}
+
+/// `GET /v1/bots/{bot}/media/{media}`
+pub(crate) async fn media(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments((bot, id)): Segments<(String, String)>,
+) -> Result<FileContent, Problem> {
+    let bot = bots::find(&environment, caller, &bot).await?;
+    let id: MediaId =
+        id.parse().map_err(|error: domain::media::BadMediaId| Problem::bad_request(format!("{error}.")))?;
+    let bytes = environment.store.account(bot.account).media_get(bot.id, &id).await?;
+    let bytes = bytes.ok_or_else(|| Problem::not_found(format!("The bot keeps no file {id}.")))?;
+    // Only what can do nothing in a browser is shown there.
+    Ok(FileContent { media_type: agent::picture_type(&bytes).unwrap_or(UNKNOWN), tag: format!("\"{id}\""), bytes })
+}
+
+/// Refuses a message to a bot that answers nobody.
+pub(crate) fn check_awake(bot: &Bot) -> Result<(), Problem> {
+    let Some(why) = bot.silence() else { return Ok(()) };
+    let end = if bot.rest.is_some() { "restore" } else { "resume" };
+    Err(Problem::conflict(format!("Not sent: {why}. POST /v1/bots/{}/{end}, then send again.", bot.id)))
+}
+
+/// Refuses the main session to who may not read what others say there, nor have the bot tell them.
+fn check_reads(caller: Caller, bot: &Bot, session: &SessionKey) -> Result<(), Problem> {
+    if *session != SessionKey::main(&bot.agent) || caller.scopes.contains(Scope::SessionsRead) {
+        return Ok(());
+    }
+    let detail = "The bot's main session holds what others say to it, so it takes the scope `sessions:read`, too. Give a \
+                  `conversation` of your own, such as \"work\".";
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
 fn inbound(
@@ -80,40 +156,35 @@ fn inbound(
     let received = received.map_err(|error| Problem::bad_request(format!("Not sent: {error}.")))?;
     let session = session(bot, &conversation)?;
     let mut inbound = received.into_inbound(bot, webchat_link(bot), Channel::WebChat, session, now);
-    // Whoever has a key of the account owns its bots.
-    inbound.is_owner = true;
     inbound.control = command::parse(text, None).as_ref().and_then(Control::of);
     Ok(inbound)
 }
 
 /// The session of a conversation, whose name does not depend on case.
 fn session(bot: &Bot, conversation: &str) -> Result<SessionKey, Problem> {
-    let main = SessionKey::main(&bot.agent);
-    let conversation = conversation.to_lowercase();
-    if conversation == MAIN {
-        return Ok(main);
-    }
-    let agent = main.as_str().strip_suffix(MAIN).unwrap_or_default();
     let is_one_segment = !conversation.contains(':') && conversation.len() <= webchat::MAX_CONVERSATION;
-    let key = format!("{agent}{}:direct:{conversation}", Channel::WebChat);
-    match key.parse() {
+    match SessionKey::web_chat(&bot.agent, conversation) {
         Ok(key) if is_one_segment => Ok(key),
         Ok(_) | Err(_) => Err(Problem::bad_request(format!("Not read: {}.", webchat::BadMessage::Conversation))),
     }
 }
 
 /// The query of `GET /v1/bots/{bot}/chat`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadQuery {
+    /// The conversation; left out: the bot's main session.
     conversation: Option<String>,
     /// The `next` of an earlier answer. Without it the end of the log is read.
     after: Option<u64>,
     /// For how many seconds to wait for something new.
     #[serde(default)]
+    #[schemars(range(max = MAX_WAIT))]
     wait: u64,
     /// How long a draft is known already, in bytes: one of another length is something new.
     draft: Option<usize>,
+    /// How many entries to read at most; 50 unless given.
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<i32>,
 }
 
@@ -131,6 +202,7 @@ pub(crate) async fn read(
     }
     let bot = bots::find(&environment, caller, &bot).await?;
     let session = session(&bot, query.conversation.as_deref().unwrap_or(MAIN))?;
+    check_reads(caller, &bot, &session)?;
     let page = match query.after {
         None => read_end(&environment, &bot, &session, limit).await?,
         Some(after) => {
@@ -141,7 +213,7 @@ pub(crate) async fn read(
     let draft = draft(&environment, &bot, &session).await?;
     let head = environment.store.account(bot.account).session_head(bot.id, &session).await?;
     let busy = head.is_some_and(|head| head.turn.is_some());
-    let items = page.entries.into_iter().map(entry_view).collect();
+    let items = entry_views(bot.id, page.entries, &mut HashSet::new());
     Ok(Json(ChatPage { session, items, next: page.next, busy, draft }))
 }
 

@@ -9,6 +9,7 @@ use axum::extract::State;
 use domain::{DeadLetterId, Task, Timestamp};
 use queues::{Queue, Received};
 use runtime::Environment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::{DeadLetter, DeadLetterStatus, StoreError};
@@ -16,8 +17,9 @@ use store::{DeadLetter, DeadLetterStatus, StoreError};
 use crate::auth::Caller;
 use crate::chat::first_bits;
 use crate::extract::{Parameters, Segments};
+use crate::pages::{List, PageQuery};
 use crate::problem::Problem;
-use crate::views::{DeadLetterView, Items};
+use crate::views::{DeadLetterView, Page};
 
 const QUEUES: [Queue; 2] = [Queue::TurnsDeadLetters, Queue::OutboundDeadLetters];
 
@@ -73,7 +75,7 @@ async fn take(environment: &Environment, queue: Queue, received: Received) -> an
     };
     environment.store.dead_letter_record(&letter).await.context("a dead letter was not recorded")?;
     environment.queues.delete(queue, &received.receipt).await?;
-    tracing::info!(dead_letter = %letter.id, account = %letter.task.account(), "A dead letter was recorded.");
+    tracing::info!(dead_letter = %letter.id, account = ?letter.task.account(), "A dead letter was recorded.");
     Ok(true)
 }
 
@@ -84,6 +86,8 @@ fn letter_id(task: &Task, record: &str) -> DeadLetterId {
         Task::Message(inbound) => inbound.received_at,
         Task::Continue(turn) => turn.turn.made_at(),
         Task::Deliver(outbound) => outbound.created_at,
+        Task::Job(fire) => fire.run.at,
+        Task::JobsDue(due) => due.until,
     };
     DeadLetterId::from_parts(at, first_bits(&Sha256::digest(record)))
 }
@@ -92,17 +96,22 @@ fn letter_id(task: &Task, record: &str) -> DeadLetterId {
 pub(crate) async fn list(
     State(environment): State<Environment>,
     caller: Caller,
-) -> Result<Json<Items<DeadLetterView>>, Problem> {
-    drain_dead_letters(&environment).await.map_err(|error| {
-        tracing::warn!("The dead-letter queues were not drained: {error:#}");
-        let detail =
-            "The dead-letter queues could not be read, so the list may lack the newest. Try again in a moment.";
-        Problem::unavailable(detail, Duration::from_secs(2))
-    })?;
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<DeadLetterView>>, Problem> {
+    let list = List::new(caller.account, "dead letters");
+    let range = list.range(&query)?;
+    // New ones come first.
+    if range.after.is_none() {
+        drain_dead_letters(&environment).await.map_err(|error| {
+            tracing::warn!("The dead-letter queues were not drained: {error:#}");
+            let detail =
+                "The dead-letter queues could not be read, so the list may lack the newest. Try again in a moment.";
+            Problem::unavailable(detail, Duration::from_secs(2))
+        })?;
+    }
     let now = environment.clock.now();
-    let letters = environment.store.account(caller.account).dead_letter_list(now).await?;
-    let view = |letter| DeadLetterView { task: None, ..view(letter) };
-    Ok(Json(Items { items: letters.into_iter().map(view).collect() }))
+    let page = environment.store.account(caller.account).dead_letter_page(&range, now).await?;
+    Ok(list.answer(page, line))
 }
 
 /// `GET /v1/dead-letters/{id}`
@@ -115,7 +124,7 @@ pub(crate) async fn show(
 }
 
 /// The query of `POST /v1/dead-letters/{id}/replay`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayQuery {
     /// Queue the task although the letter was replayed or discarded before.
@@ -191,6 +200,11 @@ async fn find(environment: &Environment, caller: Caller, id: &str) -> Result<Dea
     found.ok_or_else(|| {
         Problem::not_found(format!("There is no dead letter `{shown}`. GET /v1/dead-letters lists yours."))
     })
+}
+
+/// A letter in a list.
+pub(crate) fn line(letter: DeadLetter) -> DeadLetterView {
+    DeadLetterView { task: None, ..view(letter) }
 }
 
 fn view(letter: DeadLetter) -> DeadLetterView {

@@ -1,11 +1,31 @@
 //! The lines of a session's log, as the API shows them.
 
-use domain::{Entry, EntryBody, ToolCall};
+use std::collections::HashSet;
 
-use crate::views::{EntryKind, EntryView, ToolCallView};
+use domain::heartbeat::{heartbeat_reply, is_silent_reply};
+use domain::{BotId, Entry, EntryBody, JobId, Media, ToolCall, TurnId};
+
+use crate::views::{EntryKind, EntryView, KeptFile, ToolCallView};
+
+fn kept_file(media: Media) -> KeptFile {
+    KeptFile { id: media.id.to_string(), mime: media.mime, size: media.size, name: media.name }
+}
+
+/// Entries of one of the bot's sessions, in their order. `heartbeats` has the turns of earlier entries that are heartbeats, and gets
+/// those of these.
+pub(crate) fn entry_views(bot: BotId, entries: Vec<Entry>, heartbeats: &mut HashSet<TurnId>) -> Vec<EntryView> {
+    let heartbeat = JobId::heartbeat_of(bot);
+    let is_heartbeats = |entry: &&Entry| entry.body.messages().iter().any(|user| user.sender.job() == Some(heartbeat));
+    heartbeats.extend(entries.iter().filter(is_heartbeats).map(|entry| entry.turn));
+    let view = |entry: Entry| {
+        let is_heartbeat = heartbeats.contains(&entry.turn);
+        entry_view(entry, is_heartbeat)
+    };
+    entries.into_iter().map(view).collect()
+}
 
 /// An entry with the fields that its kind has.
-pub(crate) fn entry_view(entry: Entry) -> EntryView {
+fn entry_view(entry: Entry, is_heartbeat: bool) -> EntryView {
     let mut view = EntryView {
         seq: entry.seq,
         at: entry.at,
@@ -15,8 +35,11 @@ pub(crate) fn entry_view(entry: Entry) -> EntryView {
         message: None,
         channel: None,
         sender: None,
+        author: Default::default(),
         command: false,
+        silent: false,
         messages: vec![],
+        files: vec![],
         tool_calls: vec![],
         tool: None,
         outcome: None,
@@ -34,11 +57,15 @@ pub(crate) fn entry_view(entry: Entry) -> EntryView {
             view.text = user.text;
             view.message = Some(user.message);
             view.channel = Some(user.channel);
+            view.author = user.sender.author();
             view.sender = Some(user.sender);
             view.command = user.is_command;
+            view.files = user.attachments.into_iter().filter_map(|file| file.media).map(kept_file).collect();
         }
         EntryBody::Assistant(answer) => {
             view.kind = EntryKind::Assistant;
+            view.silent = answer.tool_calls.is_empty()
+                && (is_silent_reply(&answer.text) || (is_heartbeat && heartbeat_reply(&answer.text).is_none()));
             view.text = answer.text;
             let call = |call: ToolCall| ToolCallView { name: call.name, arguments: call.arguments };
             view.tool_calls = answer.tool_calls.into_iter().map(call).collect();
@@ -51,6 +78,7 @@ pub(crate) fn entry_view(entry: Entry) -> EntryView {
             view.text = result.text;
             view.tool = Some(result.name);
             view.outcome = Some(result.outcome);
+            view.files = result.media.into_iter().map(kept_file).collect();
         }
         EntryBody::Asked { code, text, .. } => {
             view.kind = EntryKind::Asked;

@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::NoContent;
 use domain::Bot;
 use runtime::Environment;
 use store::{Object, ObjectInfo, ObjectPrecondition, StoreError};
 
+use crate::answers::FileContent;
 use crate::auth::Caller;
 use crate::bots;
-use crate::extract::{Segments, TextBody};
+use crate::extract::{Preconditions, Segments, TextBody};
 use crate::problem::Problem;
 use crate::views::{FileView, Items};
 
@@ -35,19 +36,16 @@ pub(crate) async fn read(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, path)): Segments<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<FileContent, Problem> {
     let path = checked(&path)?;
     let bot = bots::find(&environment, caller, &bot).await?;
     let file = find(&environment, &bot, path).await?;
-    let kind = match std::str::from_utf8(&file.bytes) {
+    let media_type = match std::str::from_utf8(&file.bytes) {
         Ok(_) if path.ends_with(".md") => "text/markdown; charset=utf-8",
         Ok(_) => "text/plain; charset=utf-8",
         Err(_) => "application/octet-stream",
     };
-    // Shown by a browser, a bot's file is still no page of ours.
-    let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), no_sniff];
-    Ok((headers, tag(&file), file.bytes).into_response())
+    Ok(FileContent { media_type, tag: file.tag, bytes: file.bytes })
 }
 
 /// `PUT /v1/bots/{bot}/files/{*path}`
@@ -55,17 +53,17 @@ pub(crate) async fn write(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, path)): Segments<(String, String)>,
-    headers: HeaderMap,
+    conditions: Preconditions,
     TextBody(text): TextBody,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let path = checked(&path)?;
     let bot = bots::find(&environment, caller, &bot).await?;
     let account = environment.store.account(caller.account);
-    let seen = if_match(&environment, &bot, path, &headers).await?;
-    let condition = match (&seen, headers.get(header::IF_NONE_MATCH)) {
+    let seen = if_match(&environment, &bot, path, &conditions).await?;
+    let condition = match (&seen, conditions.if_none_match()) {
         (Some(tag), None) => Some(ObjectPrecondition::HasTag(tag)),
         (None, None) => None,
-        (None, Some(any)) if any == "*" => Some(ObjectPrecondition::IsNew),
+        (None, Some("*")) => Some(ObjectPrecondition::IsNew),
         (_, Some(_)) => {
             return Err(Problem::bad_request(
                 "If-None-Match: send `*` to write a file only if there is none, or If-Match to change the one that you \
@@ -76,7 +74,7 @@ pub(crate) async fn write(
     let written = account.workspace_write(bot.id, path, text.into(), condition).await;
     written.map_err(|error| refused(error, path))?;
     account.bot_touch(bot.id, environment.clock.now()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// `DELETE /v1/bots/{bot}/files/{*path}`
@@ -84,18 +82,18 @@ pub(crate) async fn delete(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, path)): Segments<(String, String)>,
-    headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+    conditions: Preconditions,
+) -> Result<NoContent, Problem> {
     let path = checked(&path)?;
     let bot = bots::find(&environment, caller, &bot).await?;
     let account = environment.store.account(caller.account);
-    let seen = if_match(&environment, &bot, path, &headers).await?;
+    let seen = if_match(&environment, &bot, path, &conditions).await?;
     if seen.is_none() {
         find(&environment, &bot, path).await?;
     }
     account.workspace_remove(bot.id, path, seen.as_deref()).await.map_err(|error| refused(error, path))?;
     account.bot_touch(bot.id, environment.clock.now()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 async fn find(environment: &Environment, bot: &Bot, path: &str) -> Result<Object, Problem> {
@@ -110,10 +108,9 @@ async fn if_match(
     environment: &Environment,
     bot: &Bot,
     path: &str,
-    headers: &HeaderMap,
+    conditions: &Preconditions,
 ) -> Result<Option<String>, Problem> {
-    let Some(wanted) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let wanted = wanted.to_str().unwrap_or_default();
+    let Some(wanted) = conditions.if_match() else { return Ok(None) };
     let file = environment.store.account(bot.account).workspace_read(bot.id, path).await?;
     let current = file.map(|file| file.tag).unwrap_or_default();
     let is_current = wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current);
@@ -130,11 +127,6 @@ fn refused(error: StoreError, path: &str) -> Problem {
 fn changed(path: &str) -> Problem {
     let detail = format!("{path} is not what the request says: it was changed, made or deleted. Read it again.");
     Problem::new(StatusCode::PRECONDITION_FAILED, detail)
-}
-
-/// The `ETag` of a file.
-fn tag(file: &Object) -> Option<[(HeaderName, HeaderValue); 1]> {
-    HeaderValue::from_str(&file.tag).ok().map(|value| [(header::ETAG, value)])
 }
 
 /// A path that is one object below the bot's workspace, and leads nowhere out of it.

@@ -2,29 +2,33 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::NoContent;
 use channels::telegram::hash_secret;
-use domain::{AccessPolicy, Bot, Channel, Link, LinkId, LinkStatus, Sealed, Sender};
+use domain::access::{DmPolicy, GroupRule};
+use domain::{AccessPolicy, Bot, Channel, Link, LinkId, LinkSettings, LinkStatus, Sender};
 use runtime::Environment;
 use store::SecretContext;
 
+use crate::answers::{Created, Versioned};
 use crate::auth::Caller;
 use crate::bots;
-use crate::extract::{JsonBody, Segments, check_if_match, etag};
+use crate::extract::{JsonBody, Parameters, Preconditions, Segments};
+use crate::pages::{List, PageQuery};
 use crate::problem::Problem;
-use crate::registration::{self, Given, Login};
-use crate::views::{Items, LinkCreate, LinkPatch, LinkView, WebhookView};
+use crate::registration::{self, Given, Login, Registration};
+use crate::views::{LinkCreate, LinkPatch, LinkView, Page, WebhookView};
 
 /// `GET /v1/bots/{bot}/links`
 pub(crate) async fn list(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(bot): Segments<String>,
-) -> Result<Json<Items<LinkView>>, Problem> {
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<LinkView>>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
-    let links = environment.store.account(caller.account).link_list(bot.id).await?;
-    Ok(Json(Items { items: links.iter().map(|link| view(link, None)).collect() }))
+    let list = List::new(caller.account, &format!("links of {}", bot.id));
+    let page = environment.store.account(caller.account).link_page(bot.id, &list.range(&query)?).await?;
+    Ok(list.answer(page, |link| view(&link, None)))
 }
 
 /// `POST /v1/bots/{bot}/links`
@@ -33,31 +37,94 @@ pub(crate) async fn create(
     caller: Caller,
     Segments(bot): Segments<String>,
     JsonBody(request): JsonBody<LinkCreate>,
-) -> Result<Response, Problem> {
+) -> Result<Created<LinkView>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
-    let access = request.access.map(checked_access).transpose()?.unwrap_or_default();
+    let access = request.access.map(checked_access).transpose()?;
     let given = Given { token: request.token, credentials: request.credentials, settings: request.settings };
-    let login = registration::check(&environment, request.channel, given, None).await?;
-    let mut link = new_link(&environment, &bot, request.channel);
-    let token = log_in(&mut link, login);
-    check_is_free(&environment, &link).await?;
-    link.access = access;
-    link.token = Some(seal(&environment, &link, &token).await?);
-    let secret = fresh_secret(&environment, &mut link);
-    environment.store.account(caller.account).link_create(&link).await?;
-    tracing::info!(account = %caller.account, bot = %bot.id, link = %link.id, "A link was made.");
-    let webhook = register(&environment, &mut link, &token, secret).await?;
-    let mut response = (StatusCode::CREATED, answer(&link, Some(webhook))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/bots/{}/links/{}", bot.id, link.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let (mut link, secrets) = make(&environment, &bot, request.channel, given, access).await?;
+    let webhook = register(&environment, &mut link, secrets).await?;
+    let location = format!("/v1/bots/{}/links/{}", bot.id, link.id);
+    Ok(Created { location, version: link.version, record: view(&link, Some(webhook)) })
 }
 
-/// Makes a login the link's. Returns its secret.
-fn log_in(link: &mut Link, login: Login) -> String {
+/// The link by which a bot's answers are posted to `url`, which is made if there is none; and of a new one the secret that
+/// signs them, which is told once.
+pub(crate) async fn posting_to(
+    environment: &Environment,
+    bot: &Bot,
+    url: &str,
+) -> Result<(Link, Option<String>), Problem> {
+    let account = environment.store.account(bot.account);
+    let posts_there =
+        |link: &Link| matches!(&link.settings, LinkSettings::Webhook(w) if w.reply_url.as_deref() == Some(url));
+    if let Some(link) = account.link_list(bot.id).await?.into_iter().find(posts_there) {
+        return Ok((link, None));
+    }
+    let settings = serde_json::json!({ "reply_url": url, "outbound_only": true });
+    let given = Given { settings: Some(settings), ..Given::default() };
+    let access = AccessPolicy { dm_policy: DmPolicy::Disabled, ..AccessPolicy::default() };
+    let (link, secrets) = make(environment, bot, Channel::Webhook, given, Some(access)).await?;
+    Ok((link, Some(secrets.credentials)))
+}
+
+/// Makes a link of what was given, once its channel takes it.
+async fn make(
+    environment: &Environment,
+    bot: &Bot,
+    channel: Channel,
+    given: Given,
+    access: Option<AccessPolicy>,
+) -> Result<(Link, Secrets), Problem> {
+    let login = registration::check(environment, channel, given, None).await?;
+    let mut link = new_link(environment, bot, channel);
+    link.access = access.unwrap_or_else(|| default_access(&login.settings));
+    let secrets = log_in(environment, &mut link, login).await?;
+    environment.store.account(bot.account).link_create(&link).await?;
+    tracing::info!(account = %bot.account, bot = %bot.id, link = %link.id, "A link was made.");
+    Ok((link, secrets))
+}
+
+/// Who may write where the owner does not say.
+fn default_access(settings: &LinkSettings) -> AccessPolicy {
+    match settings {
+        // Whoever posts there has the secret, and nobody else.
+        LinkSettings::Webhook(_) => AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() },
+        // The bot joins no channel that its owner did not choose.
+        LinkSettings::Irc(irc) => {
+            let name = |channel: &String| channel.split(' ').next().unwrap_or_default().to_owned();
+            let groups = irc.channels.iter().map(|channel| (name(channel), GroupRule::default())).collect();
+            AccessPolicy { groups, ..AccessPolicy::default() }
+        }
+        _ => AccessPolicy::default(),
+    }
+}
+
+/// The secrets of a link, in the open.
+struct Secrets {
+    credentials: String,
+    /// What the channel is to repeat with its webhooks; empty if it repeats nothing.
+    webhook: String,
+    signing: Option<String>,
+}
+
+/// Makes a login the link's, if no other link has it.
+async fn log_in(environment: &Environment, link: &mut Link, login: Login) -> Result<Secrets, Problem> {
     (link.settings, link.handle, link.channel_id) = (login.settings, login.handle, login.channel_id);
-    login.secret
+    check_is_free(environment, link).await?;
+    let keyring = environment.store.keyring();
+    let (account, bot, id) = (link.account, link.bot, link.id);
+    link.token = Some(keyring.seal(SecretContext::LinkToken { account, bot, link: id }, &login.secret).await?);
+    link.webhook_secret = match &login.signing_secret {
+        Some(secret) => Some(keyring.seal(SecretContext::Webhook { account, bot, link: id }, secret).await?),
+        None => None,
+    };
+    let webhook = match registration::carries_secret(link.channel) {
+        true => environment.entropy.secret(""),
+        false => String::new(),
+    };
+    // Only its hash is kept.
+    link.webhook_secret_sha256 = (!webhook.is_empty()).then(|| hash_secret(&webhook));
+    Ok(Secrets { credentials: login.secret, webhook, signing: login.signing_secret })
 }
 
 fn new_link(environment: &Environment, bot: &Bot, channel: Channel) -> Link {
@@ -68,6 +135,7 @@ fn new_link(environment: &Environment, bot: &Bot, channel: Channel) -> Link {
         bot: bot.id,
         channel,
         settings: Default::default(),
+        webhook_secret: None,
         status: LinkStatus::Active,
         access: Default::default(),
         handle: None,
@@ -85,9 +153,9 @@ pub(crate) async fn show(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, link)): Segments<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<LinkView>, Problem> {
     let link = find(&environment, caller, &bot, &link).await?;
-    Ok(answer(&link, None).into_response())
+    Ok(answer(&link, None))
 }
 
 /// `PATCH /v1/bots/{bot}/links/{link}`
@@ -95,22 +163,22 @@ pub(crate) async fn change(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, link)): Segments<(String, String)>,
-    headers: HeaderMap,
+    conditions: Preconditions,
     JsonBody(patch): JsonBody<LinkPatch>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<LinkView>, Problem> {
     let seen = find(&environment, caller, &bot, &link).await?;
-    check_if_match(&headers, seen.version)?;
+    conditions.check(seen.version)?;
     let mut link = seen.clone();
     if let Some(access) = patch.access {
         link.access = checked_access(access)?;
     }
     if patch.token.is_none() && patch.credentials.is_none() && patch.settings.is_none() {
         save(&environment, &mut link).await?;
-        return Ok(answer(&link, None).into_response());
+        return Ok(answer(&link, None));
     }
     let given = Given { token: patch.token, credentials: patch.credentials, settings: patch.settings };
     let webhook = change_login(&environment, &seen, &mut link, given).await?;
-    Ok(answer(&link, Some(webhook)).into_response())
+    Ok(answer(&link, Some(webhook)))
 }
 
 async fn change_login(
@@ -120,19 +188,16 @@ async fn change_login(
     given: Given,
 ) -> Result<WebhookView, Problem> {
     let login = registration::check(environment, seen.channel, given, Some(seen)).await?;
-    let token = log_in(link, login);
-    check_is_free(environment, link).await?;
+    let secrets = log_in(environment, link, login).await?;
     let is_other_bot = seen.channel_id != link.channel_id;
-    link.token = Some(seal(environment, link, &token).await?);
     if link.status != LinkStatus::Paused {
         link.status = LinkStatus::Active;
     }
-    let secret = fresh_secret(environment, link);
     save(environment, link).await?;
     if is_other_bot {
         registration::withdraw(environment, std::slice::from_ref(seen)).await;
     }
-    register(environment, link, &token, secret).await
+    register(environment, link, secrets).await
 }
 
 /// `DELETE /v1/bots/{bot}/links/{link}`
@@ -140,14 +205,14 @@ pub(crate) async fn delete(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, link)): Segments<(String, String)>,
-    headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+    conditions: Preconditions,
+) -> Result<NoContent, Problem> {
     let link = find(&environment, caller, &bot, &link).await?;
-    check_if_match(&headers, link.version)?;
+    conditions.check(link.version)?;
     registration::withdraw(&environment, std::slice::from_ref(&link)).await;
     environment.store.account(caller.account).link_delete(&link).await?;
     tracing::info!(account = %caller.account, bot = %link.bot, link = %link.id, "A link was deleted.");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// `POST /v1/bots/{bot}/links/{link}/pause`
@@ -155,7 +220,7 @@ pub(crate) async fn pause(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, link)): Segments<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<LinkView>, Problem> {
     let mut link = find(&environment, caller, &bot, &link).await?;
     match link.status {
         LinkStatus::Active => {
@@ -165,7 +230,7 @@ pub(crate) async fn pause(
         // A link that failed takes nothing either, and its reason is worth keeping.
         LinkStatus::Paused | LinkStatus::Failed { .. } => {}
     }
-    Ok(answer(&link, None).into_response())
+    Ok(answer(&link, None))
 }
 
 /// `POST /v1/bots/{bot}/links/{link}/resume`
@@ -173,19 +238,20 @@ pub(crate) async fn resume(
     State(environment): State<Environment>,
     caller: Caller,
     Segments((bot, link)): Segments<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<LinkView>, Problem> {
     let mut link = find(&environment, caller, &bot, &link).await?;
+    bots::check_awake(&bots::find(&environment, caller, &bot).await?)?;
     match link.status {
-        LinkStatus::Active => Ok(answer(&link, None).into_response()),
+        LinkStatus::Active => Ok(answer(&link, None)),
         LinkStatus::Paused => {
             link.status = LinkStatus::Active;
             save(&environment, &mut link).await?;
-            Ok(answer(&link, None).into_response())
+            Ok(answer(&link, None))
         }
         LinkStatus::Failed { .. } => {
             let seen = link.clone();
             let webhook = change_login(&environment, &seen, &mut link, Given::default()).await?;
-            Ok(answer(&link, Some(webhook)).into_response())
+            Ok(answer(&link, Some(webhook)))
         }
     }
 }
@@ -228,43 +294,31 @@ pub(crate) async fn own(environment: &Environment, mut link: Link, sender: &Send
     Ok(link.access.is_owner(sender))
 }
 
-/// A Telegram bot has one webhook, so a second link to it would take the first one's messages away.
+/// A bot on a channel serves one link: a second would take the first one's messages away, or answer them again.
 async fn check_is_free(environment: &Environment, link: &Link) -> Result<(), Problem> {
-    let account = environment.store.account(link.account);
-    for bot in account.bot_list().await? {
-        let links = account.link_list(bot.id).await?;
-        if links.iter().any(|other| other.id != link.id && other.channel_id == link.channel_id) {
-            return Err(Problem::conflict(format!(
-                "@{} is linked to the bot `{}` already, and a Telegram bot serves one link. Delete that link first, \
-                 or make another bot with @BotFather.",
-                link.handle.as_deref().unwrap_or_default(),
-                bot.name
-            )));
-        }
+    if link.channel_id.is_none() {
+        return Ok(());
     }
-    Ok(())
-}
-
-async fn seal(environment: &Environment, link: &Link, token: &str) -> Result<Sealed, Problem> {
-    let context = SecretContext::LinkToken { account: link.account, bot: link.bot, link: link.id };
-    Ok(environment.store.keyring().seal(context, token).await?)
-}
-
-/// Gives the link a new webhook secret. Only its hash is kept.
-fn fresh_secret(environment: &Environment, link: &mut Link) -> String {
-    let secret = environment.entropy.secret("");
-    link.webhook_secret_sha256 = Some(hash_secret(&secret));
-    secret
+    let account = environment.store.account(link.account);
+    let is_same =
+        |other: &Link| other.id != link.id && other.channel == link.channel && other.channel_id == link.channel_id;
+    let Some(other) = account.link_list_all().await?.into_iter().find(is_same) else { return Ok(()) };
+    let bot = account.bot_get(other.bot).await?.map(|bot| bot.name).unwrap_or_default();
+    Err(Problem::conflict(format!(
+        "@{} is linked to the bot `{bot}` already, and a {} bot serves one link. Delete that link first, or make another \
+         bot{}.",
+        link.handle.as_deref().unwrap_or_default(),
+        link.channel.label(),
+        if link.channel == Channel::Telegram { " with @BotFather" } else { "" }
+    )))
 }
 
 /// Registers the webhook of a link that is stored, and notes on it if that failed.
-async fn register(
-    environment: &Environment,
-    link: &mut Link,
-    token: &str,
-    secret: String,
-) -> Result<WebhookView, Problem> {
-    let (status, webhook) = registration::register(environment, link, token, secret).await;
+async fn register(environment: &Environment, link: &mut Link, secrets: Secrets) -> Result<WebhookView, Problem> {
+    let Secrets { credentials, webhook, signing } = secrets;
+    let registration =
+        Registration { secret: &credentials, webhook_secret: webhook, signing_secret: signing.as_deref() };
+    let (status, webhook) = registration::register(environment, link, registration).await;
     if matches!(status, LinkStatus::Failed { .. }) {
         link.status = status;
         save(environment, link).await?;
@@ -273,15 +327,15 @@ async fn register(
 }
 
 /// Writes a link as the next version of itself.
-async fn save(environment: &Environment, link: &mut Link) -> Result<(), Problem> {
+pub(crate) async fn save(environment: &Environment, link: &mut Link) -> Result<(), Problem> {
     let seen = link.version;
     link.version += 1;
     link.updated_at = environment.clock.now();
     Ok(environment.store.account(link.account).link_update(seen, link).await?)
 }
 
-fn answer(link: &Link, webhook: Option<WebhookView>) -> impl IntoResponse + use<> {
-    (etag(link.version), Json(view(link, webhook)))
+fn answer(link: &Link, webhook: Option<WebhookView>) -> Versioned<LinkView> {
+    Versioned(link.version, view(link, webhook))
 }
 
 fn view(link: &Link, webhook: Option<WebhookView>) -> LinkView {

@@ -54,10 +54,11 @@ pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: Model
         bot.model = ModelSettings::default();
         return Ok(());
     };
-    let base_url = changed(patch.base_url, before.base_url.clone(), |text| base_url("model.base_url", text))?;
+    let base_url =
+        changed(patch.base_url, before.base_url.clone(), |text| base_url(environment, "model.base_url", text))?;
     let fallbacks = match patch.fallbacks {
         None => before.fallbacks.clone(),
-        Some(fallbacks) => checked_fallbacks(fallbacks.unwrap_or_default())?,
+        Some(fallbacks) => checked_fallbacks(environment, fallbacks.unwrap_or_default())?,
     };
     // What was said of one model does not hold for another, nor one server's protocol for another server.
     let is_same = before.model.as_ref() == Some(&model);
@@ -257,7 +258,7 @@ fn changed(
     }
 }
 
-fn checked_fallbacks(fallbacks: Vec<FallbackModel>) -> Result<Vec<FallbackModel>, Problem> {
+fn checked_fallbacks(environment: &Environment, fallbacks: Vec<FallbackModel>) -> Result<Vec<FallbackModel>, Problem> {
     if fallbacks.len() > MAX_FALLBACKS {
         return Err(Problem::bad_request(format!("model.fallbacks: name {MAX_FALLBACKS} models at most.")));
     }
@@ -265,7 +266,7 @@ fn checked_fallbacks(fallbacks: Vec<FallbackModel>) -> Result<Vec<FallbackModel>
         let field = |name: &str| format!("model.fallbacks[{index}].{name}");
         check_price(&field("price"), fallback.price)?;
         check_context_window(&field("context_window"), fallback.context_window)?;
-        let base_url = fallback.base_url.map(|text| base_url(&field("base_url"), &text)).transpose()?;
+        let base_url = fallback.base_url.map(|text| base_url(environment, &field("base_url"), &text)).transpose()?;
         Ok(FallbackModel { model: model_name(&field("model"), &fallback.model)?, base_url, ..fallback })
     });
     checked.collect()
@@ -283,8 +284,9 @@ fn model_name(field: &str, text: &str) -> Result<String, Problem> {
     }
 }
 
-fn base_url(field: &str, text: &str) -> Result<String, Problem> {
-    credentials::address(field, text, BASE_URL_EXAMPLE)
+/// Whole conversations go there, with the key: in the cloud over TLS only.
+fn base_url(environment: &Environment, field: &str, text: &str) -> Result<String, Problem> {
+    credentials::secure_address(environment, field, text, BASE_URL_EXAMPLE)
 }
 
 fn check_price(field: &str, price: Option<Price>) -> Result<(), Problem> {

@@ -2,22 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use runtime::Environment;
 use store::Notice;
 
 use crate::auth::Caller;
-use crate::extract::Segments;
+use crate::extract::{Parameters, Segments};
+use crate::pages::{List, PageQuery};
 use crate::problem::Problem;
-use crate::views::{Items, NoticeView};
+use crate::views::{NoticeView, Page};
 
 /// `GET /v1/notices`
 pub(crate) async fn list(
     State(environment): State<Environment>,
     caller: Caller,
-) -> Result<Json<Items<NoticeView>>, Problem> {
-    let notices = environment.store.account(caller.account).notice_list(environment.clock.now()).await?;
-    Ok(Json(Items { items: notices.into_iter().map(view).collect() }))
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<NoticeView>>, Problem> {
+    let list = List::new(caller.account, "notices");
+    let (account, range) = (environment.store.account(caller.account), list.range(&query)?);
+    Ok(list.answer(account.notice_page(&range, environment.clock.now()).await?, view))
 }
 
 /// `DELETE /v1/notices/{about}`
@@ -25,18 +28,15 @@ pub(crate) async fn delete(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(about): Segments<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let account = environment.store.account(caller.account);
-    // What is listed has a key that can be deleted; anything else may be too long for one.
-    let notices = account.notice_list(environment.clock.now()).await?;
-    if !notices.iter().any(|notice| notice.about == about) {
-        let shown: String = about.chars().take(80).collect();
-        return Err(Problem::not_found(format!("There is no notice about `{shown}`. GET /v1/notices lists yours.")));
+    if account.notice_delete(&about, environment.clock.now()).await? {
+        return Ok(NoContent);
     }
-    account.notice_delete(&about).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let shown: String = about.chars().take(80).collect();
+    Err(Problem::not_found(format!("There is no notice about `{shown}`. GET /v1/notices lists yours.")))
 }
 
-fn view(notice: Notice) -> NoticeView {
+pub(crate) fn view(notice: Notice) -> NoticeView {
     NoticeView { about: notice.about, bot: notice.bot, text: notice.text, at: notice.at }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::{Address, ChatKind, Link, MessageId, Outbound, OutboundId, Sender, Task};
+use domain::{Address, Channel, ChatKind, Link, MessageId, Outbound, OutboundId, Sender, Task};
 use runtime::Environment;
 
 use crate::auth::Caller;
@@ -57,10 +57,15 @@ pub(crate) async fn approve(
 
 /// Queues a greeting. The person is let in whether or not it arrives.
 async fn greet(environment: &Environment, link: &Link, sender: &Sender, code: &str) -> bool {
+    if !matches!(link.channel, Channel::Telegram | Channel::Slack | Channel::WhatsApp) {
+        // Their direct chats have ids of their own, which nobody knows here.
+        return false;
+    }
     let about = MessageId::of(link.id, &format!("pairing:{}:{}", sender.id, code.trim().to_uppercase()));
     let outbound = Outbound {
         buttons: vec![],
         draft: None,
+        mark: None,
         media: vec![],
         parent: None,
         id: OutboundId::notice("paired", &about),

@@ -8,7 +8,7 @@ use queues::QueueError;
 use runtime::DoorError;
 use store::StoreError;
 
-use crate::views::ProblemView;
+use crate::views::{OpenAiErrorView, ProblemView};
 
 /// The media type of every error.
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
@@ -17,17 +17,18 @@ pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// An answer that is an error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    error: Option<Box<OpenAiErrorView>>,
 }
 
 impl Problem {
     /// `detail` is for whoever called: what happened, and what to do about it.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), header: None }
+        Problem { status, detail: detail.into(), headers: vec![], error: None }
     }
 
     /// A field or parameter is not what it should be.
@@ -55,8 +56,22 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header::RETRY_AFTER, secs)
     }
 
-    pub(crate) fn with_header(self, name: HeaderName, value: HeaderValue) -> Problem {
-        Problem { header: Some((name, value)), ..self }
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same, said in `OpenAI`'s way, too.
+    pub(crate) fn with_error(self, error: OpenAiErrorView) -> Problem {
+        Problem { error: Some(Box::new(error)), ..self }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 }
 
@@ -66,14 +81,17 @@ impl IntoResponse for Problem {
             kind: "about:blank".to_owned(),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             status: self.status.as_u16(),
-            detail: self.detail,
+            detail: self.detail.clone(),
+            error: self.error.as_deref().cloned(),
         };
-        // Serialising three strings and a number has no way to fail.
+        // Serialising strings and a number has no way to fail.
         let body = serde_json::to_string(&view).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name, value.clone());
         }
+        // For layers that say it otherwise.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -1,5 +1,6 @@
 //! What a bot's model reads before a conversation.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use agent::{Agent, AgentConfig, BotView, ModelRequest, NoHost, PromptPart, SkillStatus, Skills};
@@ -16,7 +17,7 @@ use crate::auth::Caller;
 use crate::chat::webchat_link;
 use crate::extract::Segments;
 use crate::problem::Problem;
-use crate::views::{PromptPartView, PromptView, SkillView};
+use crate::views::{BotSkill, Items, PromptPartView, PromptView, SkillSource, SkillView};
 
 /// What prompts are built with: made for the first request that wants it, since no other route does.
 #[derive(Clone, Default)]
@@ -72,6 +73,25 @@ pub(crate) async fn show(
     }))
 }
 
+/// `GET /v1/bots/{bot}/skills`
+pub(crate) async fn skills(
+    State(environment): State<Environment>,
+    Extension(prompter): Extension<Prompter>,
+    caller: Caller,
+    Segments(bot): Segments<String>,
+) -> Result<Json<Items<BotSkill>>, Problem> {
+    let bot = crate::bots::find(&environment, caller, &bot).await?;
+    let (_, built_in) = prompter.get(&environment.settings).await?;
+    let (_, own) = bot_files::load(&environment.store, &bot).await?;
+    let in_workspace: HashSet<String> = own.statuses(None).into_iter().map(|skill| skill.name).collect();
+    let all = own.over(built_in).statuses(bot.abilities.skills.as_deref());
+    let view = |SkillStatus { name, description, left_out }| {
+        let source = if in_workspace.contains(&name) { SkillSource::Workspace } else { SkillSource::BuiltIn };
+        BotSkill { name, description, source, left_out }
+    };
+    Ok(Json(Items { items: all.into_iter().map(view).collect() }))
+}
+
 /// The first message of a web chat.
 fn hello(bot: &Bot, now: Timestamp) -> Entry {
     let user = UserMessage {
@@ -83,6 +103,7 @@ fn hello(bot: &Bot, now: Timestamp) -> Entry {
         attachments: vec![],
         quote: None,
         sent_at: now,
+        received_at: None,
     };
     let (id, turn) = (EntryId::from_parts(now, 0), TurnId::from_parts(now, 0));
     Entry { seq: 0, id, turn, at: now, body: EntryBody::User(user) }

@@ -9,20 +9,23 @@ use store::SessionSummary;
 
 use crate::auth::Caller;
 use crate::bots;
-use crate::extract::Segments;
+use crate::extract::{Parameters, Segments};
+use crate::pages::{List, PageQuery};
 use crate::problem::Problem;
-use crate::views::{Items, SessionPage, SessionView};
+use crate::views::{Page, SessionPage, SessionView};
 
 /// `GET /v1/bots/{bot}/sessions`
 pub(crate) async fn list(
     State(environment): State<Environment>,
     caller: Caller,
     Segments(bot): Segments<String>,
-) -> Result<Json<Items<SessionView>>, Problem> {
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<SessionView>>, Problem> {
     let bot = bots::find(&environment, caller, &bot).await?;
-    let sessions = environment.store.account(caller.account).session_list(bot.id).await?;
+    let list = List::new(caller.account, &format!("sessions of {}", bot.id));
+    let page = environment.store.account(caller.account).session_page(bot.id, &list.range(&query)?).await?;
     let view = |summary: SessionSummary| SessionView { session: summary.session, created_at: summary.created_at };
-    Ok(Json(Items { items: sessions.into_iter().map(view).collect() }))
+    Ok(list.answer(page, view))
 }
 
 /// `GET /v1/bots/{bot}/sessions/{session}`

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use domain::{Bot, Entry, EntryBody, SessionKey, Usage};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use runtime::Environment;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::auth::Caller;
@@ -11,21 +13,26 @@ use crate::bots;
 use crate::extract::{Parameters, Segments};
 use crate::problem::Problem;
 use crate::sessions;
+use crate::steps::steps;
 use crate::views::{TurnView, TurnsPage};
 
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 /// How many entries are read at first, and each time that they do not hold a whole turn.
 const WINDOW: u64 = 400;
+/// How many deliveries are looked up at once.
+const READS_AT_ONCE: usize = 16;
 /// How many rows of the log one query reads.
 const ROWS: i32 = 200;
 
 /// The query of `GET /v1/bots/{bot}/sessions/{session}/turns`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TurnsQuery {
     /// The `next` of an earlier answer. Without it the newest turns are shown.
     before: Option<u64>,
+    /// How many turns to show at most; 20 unless given.
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<usize>,
 }
 
@@ -59,9 +66,35 @@ pub(crate) async fn list(
             break whole.to_vec();
         }
     };
-    let items: Vec<TurnView> = turns.into_iter().rev().take(limit).collect();
+    let newest = turns.into_iter().rev().take(limit);
+    let items = newest.map(|turn| with_steps(&environment, &bot, &session, &entries, turn));
+    let items: Vec<TurnView> = stream::iter(items).buffered(READS_AT_ONCE).try_collect().await?;
     let next = items.last().map(|turn| turn.seq).filter(|seq| *seq > 0);
     Ok(Json(TurnsPage { items, next }))
+}
+
+/// The turn with its steps. Its delivery is looked up where its answer was sent to a channel.
+async fn with_steps(
+    environment: &Environment,
+    bot: &Bot,
+    session: &SessionKey,
+    entries: &[Entry],
+    turn: TurnView,
+) -> Result<TurnView, Problem> {
+    let own: Vec<&Entry> = entries.iter().filter(|entry| entry.turn == turn.turn).collect();
+    let is_sent = own.iter().any(|entry| match &entry.body {
+        EntryBody::User(user) => !user.channel.is_read_from_log(),
+        _ => false,
+    });
+    let account = environment.store.account(bot.account);
+    let delivery = match is_sent {
+        true => {
+            let first = domain::turn::first_message(entries, turn.turn);
+            account.delivery_of_turn(bot.id, session, turn.turn, first).await?
+        }
+        false => None,
+    };
+    Ok(TurnView { steps: steps(&own, delivery.and_then(|delivery| delivery.delivered_at)), ..turn })
 }
 
 /// The entries from `from` on that come before `end`.
@@ -101,6 +134,7 @@ fn summed(entries: &[Entry]) -> Vec<TurnView> {
                 usage: Usage::default(),
                 cost: 0,
                 models: vec![],
+                steps: vec![],
             });
             turns.len() - 1
         });

@@ -113,6 +113,8 @@ async fn what_cannot_be_used_is_refused_with_advice() {
         (0..17).map(|n| (format!("s{n}"), json!({ "url": "https://a.example" }))).collect();
     for (abilities, status, told) in [
         (json!({ "tools": { "deny": ["web*fetch"] } }), 400, "abilities.tools.deny: `web*fetch`"),
+        (json!({ "tools": { "ask": ["exec"] } }), 400, "abilities.tools.ask: there is no tool `exec`"),
+        (json!({ "tools": { "allow": ["group:shell"] } }), 400, "abilities.tools.allow: there is no group `shell`"),
         (json!({ "tools": { "profile": "all" } }), 400, "messaging"),
         (json!({ "tools": { "alow": [] } }), 400, "unknown field"),
         (json!({ "skills": ["../x"] }), 400, "as its SKILL.md does"),

@@ -42,14 +42,14 @@ async fn what_is_no_budget_is_refused() {
     refused(json!({ "budget": { "micros": -1 } })).await;
     refused(json!({ "budget": { "micros": 1.5 } })).await;
     assert!(refused(json!({ "budget": { "dollars": 5 } })).await.contains("unknown field `dollars`"));
-    assert!(refused(json!({ "name": "Eve" })).await.contains("unknown field `name`"));
+    assert!(refused(json!({ "nickname": "Eve" })).await.contains("unknown field `nickname`"));
     assert_eq!(api.get(ACCOUNT).await.read::<AccountView>(200).budget, None);
 }
 
 #[tokio::test]
 async fn an_accounts_dollars_need_the_prices_of_all_its_bots() {
     let api = Api::start().await;
-    let model = json!({ "model": "ollama/llama3.2", "base_url": "http://127.0.0.1:11434/v1" });
+    let model = json!({ "model": "ollama/llama3.2", "base_url": "https://models.example/v1" });
     let _: BotView = api.post("/v1/bots", json!({ "name": "Own", "model": model })).await.read(201);
     let dollars = json!({ "budget": { "micros": 1_000_000 } });
     let detail = api.patch(ACCOUNT, dollars.clone()).await.problem(400);

@@ -27,7 +27,7 @@ async fn a_bot_is_made_listed_and_deleted() {
     let files: Items<FileView> = api.get("/v1/bots/tidy%20bot/files").await.read(200);
     assert!(files.items.iter().any(|file| file.name == "SOUL.md"));
 
-    assert_eq!(api.delete("/v1/bots/Tidy%20Bot").await.status, 204);
+    assert_eq!(api.delete("/v1/bots/Tidy%20Bot?now=true").await.status, 204);
     api.get(&format!("/v1/bots/{}", bot.id)).await.problem(404);
     assert_eq!(api.get("/v1/bots").await.read::<Items<BotView>>(200).items, []);
     assert_eq!(api.new_bot("Tidy Bot").await.name, "Tidy Bot");
@@ -114,4 +114,33 @@ async fn pausing_twice_is_pausing_once() {
         let bot: BotView = answer.read(200);
         assert_eq!((bot.status, bot.version), (status, version));
     }
+}
+
+#[tokio::test]
+async fn settings_may_be_spelled_as_openclaw_does() {
+    let api = Api::start().await;
+    api.new_bot("Tidy").await;
+    let spelled = serde_json::json!({
+        "dmScope": "per-peer",
+        "queue": { "mode": "collect", "debounceMs": 2500 },
+        "resets": { "reset": { "mode": "daily", "atHour": 5 } },
+        "abilities": { "tools": { "alsoAllow": ["web_fetch"] } },
+        "heartbeat": { "everyMinutes": 30 },
+    });
+    let ours = serde_json::json!({
+        "dm_scope": "per-peer",
+        "queue": { "mode": "collect", "debounce_ms": 2500 },
+        "resets": { "reset": { "mode": "daily", "at_hour": 5 } },
+        "abilities": { "tools": { "also_allow": ["web_fetch"] } },
+        "heartbeat": { "every_minutes": 30 },
+    });
+    let bot: BotView = api.patch("/v1/bots/Tidy", spelled).await.read(200);
+    assert_eq!((bot.queue.debounce_ms, bot.heartbeat.every_minutes), (2500, Some(30)));
+    assert_eq!(bot.abilities.tools.also_allow, ["web_fetch"]);
+    let same: BotView = api.patch("/v1/bots/Tidy", ours).await.read(200);
+    assert_eq!(
+        (same.dm_scope, same.queue, same.resets, same.abilities),
+        (bot.dm_scope, bot.queue, bot.resets, bot.abilities)
+    );
+    api.patch("/v1/bots/Tidy", serde_json::json!({ "dmscope": "main" })).await.problem(400);
 }

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use api::scope::Scope;
 use api::views::{BotView, ChatAccepted, ChatPage, EntryKind, EntryView, Items, SessionPage, SessionView};
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Request, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::queueing::QueueChange;
 use domain::turn::{Head, ReplyTo};
 use domain::{
@@ -16,6 +21,39 @@ use store::{Commit, Spending};
 use crate::harness::Api;
 
 const CHAT: &str = "/v1/bots/Tidy/chat";
+
+#[tokio::test]
+async fn files_are_kept_and_given_out_to_those_who_may_see_them() {
+    let api = Api::start().await;
+    let bot = api.new_bot("Tidy").await;
+    let png = b"\x89PNG\r\n\x1a\n and what follows";
+    let file = |name: &str, bytes: &[u8]| json!({ "name": name, "data": STANDARD.encode(bytes) });
+    let files = [file("tide.png", png), file("notes.md", b"<script>")];
+    let _: ChatAccepted = api.post(CHAT, json!({ "text": "look", "files": files })).await.read(202);
+    let tasks = api.take_tasks(Queue::Turns).await;
+    let [Task::Message(inbound)] = tasks.as_slice() else { panic!("{tasks:?}") };
+    let [picture, notes] = inbound.attachments.as_slice() else { panic!("{:?}", inbound.attachments) };
+    assert_eq!((picture.name.as_deref(), picture.size), (Some("tide.png"), Some(png.len() as u64)));
+    let read = async |id: &str| api.get(&format!("/v1/bots/Tidy/media/{id}")).await;
+    let shown = read(&picture.reference).await;
+    assert_eq!((shown.status.as_u16(), shown.header(header::CONTENT_TYPE)), (200, "image/png"));
+    assert_eq!(
+        read(&notes.reference).await.header(header::CONTENT_TYPE),
+        "application/octet-stream",
+        "no page of ours"
+    );
+    assert_eq!(read(&"a".repeat(64)).await.status.as_u16(), 404);
+    assert_eq!(read("..%2Fx").await.status.as_u16(), 400);
+    let other = api.new_bot("Other").await;
+    assert_ne!(bot.id, other.id);
+    assert_eq!(api.get(&format!("/v1/bots/Other/media/{}", picture.reference)).await.status.as_u16(), 404);
+
+    let many = vec![file("x", b"x"); 11];
+    for files in [json!(many), json!([{ "name": "x", "data": "???" }]), json!([{ "name": "x", "data": "" }])] {
+        let refused = api.post(CHAT, json!({ "text": "look", "files": files })).await;
+        assert_eq!(refused.status.as_u16(), 400);
+    }
+}
 
 #[tokio::test]
 async fn a_message_is_queued_once_per_id() {
@@ -58,7 +96,7 @@ async fn what_cannot_be_sent_is_told() {
 }
 
 /// Commits entries as a turn would, one that goes on if they do not end it.
-async fn commit(api: &Api, inbound: &Inbound, seen: &Head, bodies: Vec<EntryBody>) -> Head {
+pub(crate) async fn commit(api: &Api, inbound: &Inbound, seen: &Head, bodies: Vec<EntryBody>) -> Head {
     let now = api.environment.clock.now();
     let turn = TurnId::from_parts(now, 1);
     let is_over = bodies.last().is_some_and(EntryBody::is_final);
@@ -86,7 +124,7 @@ async fn taken(api: &Api) -> Inbound {
     }
 }
 
-fn user(inbound: &Inbound) -> UserMessage {
+pub(crate) fn user(inbound: &Inbound) -> UserMessage {
     UserMessage {
         message: inbound.message.clone(),
         channel: inbound.channel,
@@ -96,6 +134,7 @@ fn user(inbound: &Inbound) -> UserMessage {
         attachments: vec![],
         quote: None,
         sent_at: inbound.sent_at,
+        received_at: None,
     }
 }
 
@@ -269,4 +308,121 @@ async fn a_session_has_a_page() {
     assert!(after.queue.is_some() && after.updated_at >= before.updated_at);
     let stranger = api.other_key().await;
     api.call_as(&stranger, "GET", page, None).await.problem(404);
+}
+
+#[tokio::test]
+async fn who_may_only_chat_neither_owns_a_bot_nor_reads_what_others_say() {
+    let api = Api::start().await;
+    api.new_bot("Tidy").await;
+    let approve = |conversation: &str| json!({ "text": "/approve K7Q2X once", "conversation": conversation });
+    let chat = api.key_with(&[Scope::Chat]).await;
+    let both = api.key_with(&[Scope::Chat, Scope::Approve]).await;
+    let reader = api.key_with(&[Scope::Chat, Scope::SessionsRead]).await;
+    for (key, conversation, owns) in
+        [(&chat, "work", false), (&reader, "main", false), (&both, "work", true), (&api.key, "main", true)]
+    {
+        let _: ChatAccepted = api.call_as(key, "POST", CHAT, Some(approve(conversation))).await.read(202);
+        assert_eq!(taken(&api).await.is_owner, owns, "{conversation}");
+    }
+    // All channels of the bot may meet in its main session.
+    for path in [CHAT.to_owned(), format!("{CHAT}?conversation=Main&after=0"), format!("{CHAT}/events")] {
+        assert!(api.call_as(&chat, "GET", &path, None).await.problem(403).contains("sessions:read"), "{path}");
+    }
+    api.call_as(&chat, "POST", CHAT, Some(json!({ "text": "What did Ada say?" }))).await.problem(403);
+    assert!(api.take_tasks(Queue::Turns).await.is_empty());
+    let _: ChatPage = api.call_as(&chat, "GET", &format!("{CHAT}?conversation=work"), None).await.read(200);
+    let _: ChatPage = api.call_as(&reader, "GET", CHAT, None).await.read(200);
+}
+
+/// Events as a browser has them: kind, id and data.
+struct Events {
+    body: BodyDataStream,
+    text: String,
+}
+
+impl Events {
+    async fn open(api: &Api, path: &str, last: Option<&str>) -> Events {
+        let request = Request::get(path).header("authorization", format!("Bearer {}", api.key));
+        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let answer = api.open(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
+        Events { body: answer.into_body().into_data_stream(), text: String::new() }
+    }
+
+    async fn next(&mut self) -> (String, String, serde_json::Value) {
+        use futures::StreamExt;
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())) {
+                self.text = rest;
+                let of = |name: &str| {
+                    let line = event.lines().find_map(|line| line.strip_prefix(name));
+                    line.map(|value| value.trim_start_matches([':', ' ']).to_owned()).unwrap_or_default()
+                };
+                if !of("event").is_empty() {
+                    return (of("event"), of("id"), serde_json::from_str(&of("data")).unwrap());
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await;
+            self.text += std::str::from_utf8(&chunk.expect("an event comes").unwrap().unwrap()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_chat_is_followed_while_it_is_written() {
+    let api = Api::start().await;
+    let bot = api.new_bot("Tidy").await;
+    let sent: ChatAccepted = api.post(CHAT, json!({ "text": "What time is it?" })).await.read(202);
+    let inbound = taken(&api).await;
+    let path = format!("{CHAT}/events?after={}", sent.next);
+    let mut events = Events::open(&api, &path, None).await;
+    assert_eq!(events.next().await, ("state".to_owned(), String::new(), json!({ "busy": false })));
+
+    let state = api.environment.store.account(api.account);
+    let turn = TurnId::from_parts(api.environment.clock.now(), 1);
+    let write = async |turn: TurnId, text: &str| {
+        let (link, chat) = (inbound.link, inbound.address.chat.clone());
+        let draft =
+            store::Draft { turn, asked_at: inbound.received_at, link, chat, message: None, text: text.to_owned() };
+        state.draft_put(bot.id, &inbound.session, &draft, api.environment.clock.now()).await.unwrap();
+    };
+    write(turn, "It is").await;
+    assert_eq!(events.next().await, ("draft".to_owned(), String::new(), json!({ "turn": turn, "text": "It is" })));
+    write(turn, "It is noon.").await;
+    assert_eq!(events.next().await.2["text"], "It is noon.");
+
+    let answer = Answer { text: "It is noon.".into(), model: "demo".into(), ..Answer::default() };
+    let bodies = vec![EntryBody::User(user(&inbound)), EntryBody::Assistant(answer)];
+    let head = commit(&api, &inbound, &Head::default(), bodies).await;
+    let page: ChatPage = api.get(CHAT).await.read(200);
+    for (seq, item) in ["0", "1"].into_iter().zip(&page.items) {
+        assert_eq!(events.next().await, ("entry".to_owned(), seq.to_owned(), serde_json::to_value(item).unwrap()));
+    }
+    state.draft_delete(bot.id, &inbound.session).await.unwrap();
+    let (kind, _, gone) = events.next().await;
+    assert_eq!((kind.as_str(), &gone["text"]), ("draft", &json!("")), "the answer stands in its place");
+
+    // A browser that reconnects goes on behind what it had.
+    let mut again = Events::open(&api, &path, Some("0")).await;
+    let (kind, id, entry) = again.next().await;
+    assert_eq!((kind.as_str(), id.as_str(), &entry["kind"]), ("entry", "1", &json!("assistant")));
+    let bodies = vec![EntryBody::User(user(&inbound))];
+    commit(&api, &inbound, &head, bodies).await;
+    for events in [&mut events, &mut again] {
+        let mut kinds = vec![];
+        while kinds.last().is_none_or(|(kind, _)| kind != "state") || kinds.len() < 2 {
+            let (kind, id, data) = events.next().await;
+            kinds.push((kind, id));
+            if data["busy"] == true {
+                break;
+            }
+        }
+        assert!(kinds.contains(&("entry".to_owned(), "2".to_owned())), "{kinds:?}");
+    }
+    api.get(&format!("{CHAT}/events?after=x")).await.problem(400);
+    api.get("/v1/bots/gull/chat/events").await.problem(404);
 }

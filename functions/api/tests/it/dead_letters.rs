@@ -31,7 +31,7 @@ async fn a_letter_is_replayed_once() {
 
     let letters = list(&api).await;
     let [letter] = letters.as_slice() else { panic!("{letters:?}") };
-    assert_eq!((letter.bot, letter.queue.as_str(), letter.status), (bot.id, "turns", DeadLetterStatus::Open));
+    assert_eq!((letter.bot, letter.queue.as_str(), letter.status), (Some(bot.id), "turns", DeadLetterStatus::Open));
     assert_eq!((letter.reason.as_str(), &letter.task), ("the model refused it", &None));
     assert_eq!(list(&api).await.len(), 1);
     let path = format!("/v1/dead-letters/{}", letter.id);

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::scope::Scope;
 use api::views::ProblemView;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -77,6 +79,11 @@ impl Api {
     }
 
     pub(crate) async fn start_at(public_url: Option<&str>) -> Api {
+        Api::start_with(public_url, |_| {}).await
+    }
+
+    /// An API whose settings are changed by `change`.
+    pub(crate) async fn start_with(public_url: Option<&str>, change: impl FnOnce(&mut Settings)) -> Api {
         install_crypto();
         let dir = tempfile::tempdir().unwrap();
         let embedded = Embedded::start(dir.path()).await.unwrap();
@@ -90,7 +97,7 @@ impl Api {
         let store = Store::new(aws.dynamo, aws.s3, "lowtide".to_owned(), "lowtide".to_owned(), keyring);
         store.create_missing().await.unwrap();
         let telegram = Telegram::start().await;
-        let environment = Environment {
+        let mut environment = Environment {
             store,
             queues: Queues::create_missing(aws.sqs).await.unwrap(),
             clock: Clock::system(),
@@ -103,6 +110,7 @@ impl Api {
             http: http_client().unwrap(),
             bedrock: None,
         };
+        change(&mut environment.settings);
         let (account, key) = new_account(&environment, "Ada").await;
         let router = api::router(environment.clone());
         Api { environment, key, account, telegram, router, _embedded: embedded, _dir: dir }
@@ -113,11 +121,31 @@ impl Api {
         new_account(&self.environment, "Grace").await.1
     }
 
+    /// Makes a key of the account that has these scopes and no others.
+    pub(crate) async fn key_with(&self, scopes: &[Scope]) -> String {
+        let now = self.environment.clock.now();
+        let id = KeyId::from_parts(now, self.environment.entropy.next_u128());
+        let key = self.environment.entropy.secret("lt_");
+        let scopes = scopes.iter().map(ToString::to_string).collect();
+        let account = self.environment.store.account(self.account);
+        account.api_key_create(id, "narrow", Some(scopes), &key, now).await.unwrap();
+        key
+    }
+
     pub(crate) async fn raw(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.into()).unwrap() }
+        let (parts, bytes) = self.raw_bytes(request).await;
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    /// An answer whose body has not come yet.
+    pub(crate) async fn open(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// An answer whose body is no text.
+    pub(crate) async fn raw_bytes(&self, request: Request<Body>) -> (Parts, Bytes) {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        (parts, axum::body::to_bytes(body, usize::MAX).await.unwrap())
     }
 
     pub(crate) async fn call_as(&self, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
@@ -175,7 +203,10 @@ async fn new_account(environment: &Environment, name: &str) -> (AccountId, Strin
         .account_put(&Account { id, name: name.to_owned(), budget: Budget::default(), created_at: now })
         .await
         .unwrap();
-    account.api_key_create(KeyId::from_parts(now, environment.entropy.next_u128()), "test", &key, now).await.unwrap();
+    account
+        .api_key_create(KeyId::from_parts(now, environment.entropy.next_u128()), "test", None, &key, now)
+        .await
+        .unwrap();
     (id, key)
 }
 

@@ -56,7 +56,7 @@ async fn what_telegram_refuses_is_told_and_not_stored() {
     assert_eq!(detail, "Telegram refused the token: copy it again from @BotFather.");
     api.post(LINKS, telegram("no token at all")).await.problem(422);
     assert!(api.post(LINKS, telegram(TROUBLED_TOKEN)).await.problem(503).contains("try again"));
-    assert!(api.post(LINKS, json!({ "channel": "webchat", "token": "x" })).await.problem(422).contains("/chat"));
+    assert!(api.post(LINKS, json!({ "channel": "webchat" })).await.problem(422).contains("/chat"));
     api.post(LINKS, json!({ "channel": "pigeon", "token": "x" })).await.problem(400);
     assert_eq!(api.get(LINKS).await.read::<Items<LinkView>>(200).items, []);
     assert_eq!(api.telegram.take_calls(), []);
@@ -72,7 +72,7 @@ async fn a_telegram_bot_serves_one_link_of_the_account() {
     assert!(detail.contains("@tidy_bot") && detail.contains("`Tidy`"), "{detail}");
     assert_eq!(api.post("/v1/bots/Second/links", telegram(OTHER_TOKEN)).await.status, 201);
     api.telegram.take_calls();
-    assert_eq!(api.delete("/v1/bots/Second").await.status, 204);
+    assert_eq!(api.delete("/v1/bots/Second?now=true").await.status, 204);
     let calls = api.telegram.take_calls();
     assert_eq!((calls[0].0.as_str(), calls[0].1.as_str(), calls.len()), (OTHER_TOKEN, "deleteWebhook", 1));
 }

@@ -110,6 +110,7 @@ async fn what_a_model_cannot_have_is_refused_with_advice() {
         (json!({ "fallbacks": [{ "model": "a b" }] }), 400, "model.fallbacks[0].model: write provider/model"),
         (json!({ "fallbacks": [{ "model": "" }] }), 400, "provider/model"),
         (json!({ "fallbacks": [{ "model": "a/b", "base_url": "ftp://x" }] }), 400, "https://host/v1"),
+        (json!({ "fallbacks": [{ "model": "a/b", "base_url": "http://models.example/v1" }] }), 400, "over http"),
         (json!({ "fallbacks": [{ "model": "a/b", "context_window": 5 }] }), 400, "[0].context_window: give 4000"),
         (json!({ "fallbacks": [{ "model": "a/b", "key": "sk-1" }] }), 400, "unknown field"),
         (json!({ "api": "soap" }), 400, "anthropic-messages"),

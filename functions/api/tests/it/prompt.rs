@@ -1,6 +1,6 @@
 //! What a bot's model reads before a conversation.
 
-use api::views::{PromptView, SkillView};
+use api::views::{BotSkill, Items, PromptView, SkillSource, SkillView};
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
@@ -46,6 +46,18 @@ async fn skills_that_are_left_out_say_why() {
     assert_eq!(*find("mine"), SkillView { name: "mine".into(), description: "Mine alone".into(), left_out: None });
     assert!(find("travel-plan").left_out.as_ref().unwrap().contains("not among the skills"));
     assert!(!find("skills/broken/SKILL.md").left_out.as_ref().unwrap().is_empty());
+
+    // Overridden, a built-in one is the bot's own.
+    write(&api, "skills/travel-plan/SKILL.md", "---\nname: travel-plan\ndescription: By boat\n---\nRow.").await;
+    let listed: Items<BotSkill> = api.get("/v1/bots/Tidy/skills").await.read(200);
+    let find = |name: &str| listed.items.iter().find(|skill| skill.name == name).unwrap();
+    assert_eq!((find("mine").source, &find("mine").left_out), (SkillSource::Workspace, &None));
+    let travel = find("travel-plan");
+    assert_eq!((travel.source, travel.description.as_str()), (SkillSource::Workspace, "By boat"));
+    assert!(travel.left_out.is_some());
+    let built_in = listed.items.iter().filter(|skill| skill.source == SkillSource::BuiltIn);
+    assert!(built_in.count() + 3 == listed.items.len() && listed.items.len() > 4, "{listed:?}");
+    api.call_as(&api.other_key().await, "GET", "/v1/bots/Tidy/skills", None).await.problem(404);
 }
 
 #[tokio::test]

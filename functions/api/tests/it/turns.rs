@@ -1,10 +1,12 @@
 //! What each turn took.
 
-use api::views::{BotView, SessionPage, TurnView, TurnsPage};
-use domain::turn::Head;
-use domain::{Answer, Entry, EntryBody, EntryId, SessionKey, Timestamp, ToolCall, TurnId, Usage};
+use api::views::{BotView, SessionPage, StepKind, TurnView, TurnsPage};
+use domain::turn::{Head, ReplyTo};
+use domain::{
+    Answer, Channel, Entry, EntryBody, EntryId, Inbound, OutboundId, SessionKey, Timestamp, ToolCall, TurnId, Usage,
+};
 use serde_json::json;
-use store::{Commit, Spending};
+use store::{Commit, Delivery, Spending};
 
 use crate::harness::Api;
 
@@ -107,4 +109,27 @@ async fn a_turn_is_never_shown_in_part() {
     }
     assert_eq!(all.iter().map(|turn| turn.model_calls).collect::<Vec<_>>(), (1..=60).rev().collect::<Vec<u64>>());
     assert_eq!(all.iter().map(|turn| turn.cost).sum::<u64>(), head.cost);
+}
+
+#[tokio::test]
+async fn a_turn_that_was_sent_says_when_it_was_delivered() {
+    let api = Api::start().await;
+    let bot = api.new_bot("Tidy").await;
+    let inbound = Inbound { channel: Channel::Webhook, ..crate::usage::said(&api, &bot, "main").await };
+    let bodies = vec![EntryBody::User(crate::chat::user(&inbound)), answer("a/x", 10, 100, 0)];
+    crate::chat::commit(&api, &inbound, &Head::default(), bodies).await;
+    let turns = format!("{SESSION}/turns");
+    let kinds = async || {
+        let page: TurnsPage = api.get(&turns).await.read(200);
+        page.items[0].steps.iter().map(|step| step.kind).collect::<Vec<_>>()
+    };
+    let until_sent = [StepKind::Queued, StepKind::Loaded, StepKind::Model];
+    assert_eq!(kinds().await, until_sent);
+
+    let page: TurnsPage = api.get(&turns).await.read(200);
+    let (turn, now) = (page.items[0].turn, api.environment.clock.now());
+    let reply = ReplyTo::of(&inbound).outbound(OutboundId::reply(turn, 0), "Noon.".into(), now).unwrap();
+    let delivery = Delivery { delivered_at: Some(now), ..Delivery::of(reply) };
+    api.environment.store.account(api.account).delivery_put(&delivery).await.unwrap();
+    assert_eq!(kinds().await, [&until_sent[..], &[StepKind::Delivered]].concat());
 }
