@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use api::views::{
-    AbilitiesPatch, AbilitiesView, BotPatch, BotView, McpServerPatch, McpServerView, SearchPatch, ToolsPatch,
-    TranscriptionPatch,
+    AbilitiesPatch, AbilitiesView, BotPatch, BotSkill, BotView, McpServerPatch, McpServerView, SearchPatch,
+    SkillSource, ToolsPatch, TranscriptionPatch,
 };
 use clap::{Args, Subcommand};
 use domain::abilities::SearchProvider;
@@ -244,13 +244,24 @@ pub(crate) async fn transcription(client: &Client, output: Output, args: Transcr
 /// Runs `lowtide bots skills`.
 pub(crate) async fn skills(client: &Client, output: Output, args: SkillsArgs) -> anyhow::Result<()> {
     let bot = client.bot_get(&args.bot).await?;
-    let bot = if args.all || args.only.is_some() {
+    if args.all || args.only.is_some() {
         let skills = Some(args.only.map(names));
-        change(client, &bot, AbilitiesPatch { skills, ..AbilitiesPatch::default() }).await?
-    } else {
-        bot
-    };
-    output.show(&bot, || format!("{} may use {}.", bot.name, skills_words(&bot.abilities)))
+        let bot = change(client, &bot, AbilitiesPatch { skills, ..AbilitiesPatch::default() }).await?;
+        return output.show(&bot, || format!("{} may use {}.", bot.name, skills_words(&bot.abilities)));
+    }
+    let skills = client.skill_list(bot.id).await?;
+    output.show(&skills, || {
+        let row = |skill: &BotSkill| {
+            let source = match skill.source {
+                SkillSource::Workspace => "its files",
+                SkillSource::BuiltIn => "built in",
+            };
+            let state = skill.left_out.clone().unwrap_or_else(|| "offered".to_owned());
+            [skill.name.clone(), source.to_owned(), state, skill.description.clone()]
+        };
+        let rows: Vec<_> = skills.items.iter().map(row).collect();
+        table(output.style, ["SKILL", "FROM", "STATE", "WHEN"], &rows)
+    })
 }
 
 async fn change(client: &Client, bot: &BotView, abilities: AbilitiesPatch) -> Result<BotView, Failure> {

@@ -1,9 +1,9 @@
 //! `lowtide account`, `usage` and `notices`: what is allowed, what was spent, and what there is to know.
 
-use api::views::{AccountPatch, AccountView, NoticeView, UsageView};
+use api::views::{AccountPatch, AccountView, NoticeView, UsageLine, UsageReport, UsageView};
 use clap::{Args, Subcommand};
-use domain::BudgetScope;
 use domain::budget::dollars;
+use domain::{BudgetScope, Usage};
 use runtime::Clock;
 
 use crate::Output;
@@ -23,7 +23,7 @@ pub(crate) struct AccountArgs {
 pub(crate) async fn account(client: &Client, output: Output, args: AccountArgs) -> anyhow::Result<()> {
     let mut account = client.account_get().await?;
     if let Some(budget) = args.budget.change(account.budget)? {
-        account = client.account_change(&AccountPatch { budget: Some(budget) }).await?;
+        account = client.account_change(&AccountPatch { budget: Some(budget), ..AccountPatch::default() }).await?;
     }
     output.show(&account, || card(output, &account))
 }
@@ -37,8 +37,34 @@ fn card(output: Output, account: &AccountView) -> String {
     fields(output.style, &lines)
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  lowtide usage\n  lowtide usage --by model --from 2026-11-01\n  lowtide usage --by day --bot tidy"
+)]
+pub(crate) struct UsageArgs {
+    /// What models were used for, told apart by this; left out: what was spent of budgets
+    #[arg(long, value_parser = ["day", "bot", "channel", "model"])]
+    by: Option<String>,
+    /// The first day, as 2026-11-22 (UTC) [default: 13 days before the last]
+    #[arg(long, value_name = "DAY", requires = "by")]
+    from: Option<String>,
+    /// The last day [default: today]
+    #[arg(long, value_name = "DAY", requires = "by")]
+    to: Option<String>,
+    /// One bot alone
+    #[arg(long, requires = "by")]
+    bot: Option<String>,
+}
+
 /// Runs `lowtide usage`.
-pub(crate) async fn usage(client: &Client, output: Output) -> anyhow::Result<()> {
+pub(crate) async fn usage(client: &Client, output: Output, args: UsageArgs) -> anyhow::Result<()> {
+    if let Some(by) = &args.by {
+        let query =
+            [("by", Some(by)), ("from", args.from.as_ref()), ("to", args.to.as_ref()), ("bot", args.bot.as_ref())];
+        let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
+        let report = client.usage_report(&query).await?;
+        return output.show(&report, || report_table(output, by, &report));
+    }
     let usage = client.usage().await?;
     output.show(&usage, || {
         let row = |line: &UsageView| {
@@ -48,9 +74,21 @@ pub(crate) async fn usage(client: &Client, output: Output) -> anyhow::Result<()>
         };
         let rows: Vec<_> = usage.items.iter().map(row).collect();
         let table = table(output.style, ["WHO", "PERIOD", "SPENT", "TURNS", "BUDGET"], &rows);
-        let note = "Only the turns of bots with a budget of their own, or of the account, are counted.";
+        let note = "Only the turns of bots with a budget of their own, or of the account, are counted here; `lowtide usage --by bot` has all.";
         format!("{table}\n\n{}", output.style.dim(note))
     })
+}
+
+fn report_table(output: Output, by: &str, report: &UsageReport) -> String {
+    let row = |line: &UsageLine| {
+        let Usage { input, output, cached, .. } = line.usage;
+        let numbers = [line.turns, line.calls, input, cached, output].map(|number| number.to_string());
+        let [turns, calls, input, cached, output] = numbers;
+        [line.name.clone(), turns, calls, input, cached, output, dollars(line.cost)]
+    };
+    let rows: Vec<_> = report.items.iter().chain([&report.total]).map(row).collect();
+    let by = by.to_uppercase();
+    table(output.style, [by.as_str(), "TURNS", "CALLS", "INPUT", "CACHED", "OUTPUT", "COST"], &rows)
 }
 
 #[derive(Args)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use api::views::{ChatAccepted, ChatPage, ChatSend, EntryKind, EntryView};
+use api::views::{ChatAccepted, ChatFile, ChatPage, ChatSend, EntryKind, EntryView};
 use domain::{BotId, MessageId, TurnId};
 use runtime::Entropy;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -77,9 +77,9 @@ impl<'a> Conversation<'a> {
     }
 
     /// Sends a message. It carries an id of its own, so sending it again after a lost answer is safe.
-    pub(crate) async fn send(&mut self, text: &str) -> Result<Question, Failure> {
+    pub(crate) async fn send(&mut self, text: &str, files: Vec<ChatFile>) -> Result<Question, Failure> {
         let id = Some(format!("{:032x}", Entropy::system().next_u128()));
-        let message = ChatSend { text: text.to_owned(), conversation: self.name.clone(), id };
+        let message = ChatSend { text: text.to_owned(), conversation: self.name.clone(), id, files };
         let mut attempt = 1;
         let accepted = loop {
             match self.client.chat_send(self.bot, &message).await {

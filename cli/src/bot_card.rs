@@ -51,6 +51,8 @@ pub(crate) fn status(status: BotStatus) -> &'static str {
     match status {
         BotStatus::Active => "active",
         BotStatus::Paused => "paused",
+        BotStatus::Archived => "archived",
+        BotStatus::Deleted => "deleted",
     }
 }
 
@@ -98,6 +100,8 @@ fn streaming(mode: StreamMode) -> &'static str {
     match mode {
         StreamMode::Partial => "shown while they are written",
         StreamMode::Off => "shown when they are done",
+        StreamMode::Block => "sent step by step",
+        StreamMode::Progress => "shown when they are done, and until then which tools are used",
     }
 }
 

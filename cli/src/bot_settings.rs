@@ -76,7 +76,8 @@ pub(crate) struct SettingsArgs {
     /// After how many minutes without a message a session begins anew [default of --reset idle: 60]
     #[arg(long, value_name = "MINUTES", help_heading = "Resets")]
     reset_idle_minutes: Option<u32>,
-    /// What people see of an answer while it is written: off (that the bot is typing) or partial (the text so far)
+    /// What people see of an answer while it is written: off (that the bot is typing), partial (the text so far), block (what
+    /// it says beside its tools, in messages of their own), progress (which tools it uses)
     #[arg(long, value_name = "WHAT", value_parser = word::<StreamMode>, help_heading = "Answers")]
     streaming: Option<StreamMode>,
     #[command(flatten, next_help_heading = "Budget")]

@@ -2,19 +2,22 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use api::views::{BotView, EntryKind, EntryView};
+use api::views::{BotView, ChatFile, EntryKind, EntryView};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::turn::NO_REPLY;
-use domain::{BotStatus, Channel, ResetReason, StoppedBy, ToolOutcome};
+use domain::{Author, BotStatus, Channel, ResetReason, StoppedBy, ToolOutcome};
 use rustyline::error::ReadlineError;
 use rustyline::history::{History, MemHistory};
 use rustyline::{Config, Editor};
 
 use crate::Output;
 use crate::answer::{Conversation, News, Question};
+use crate::bot_card::status;
 use crate::bots;
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -35,6 +38,9 @@ pub(crate) struct ChatArgs {
     /// Send one message, print the reply and leave; `-` reads it from standard input
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     message: Option<String>,
+    /// Send a file with the message; may be given several times, for 3.5 MB together
+    #[arg(short, long, value_name = "FILE", requires = "message")]
+    attach: Vec<PathBuf>,
     /// A conversation of its own instead of the bot's main one
     #[arg(short, long, value_name = "NAME")]
     conversation: Option<String>,
@@ -63,27 +69,35 @@ pub(crate) async fn run(
         return Err(Failure::usage("--json needs --message: an interactive chat has no JSON.").into());
     }
     let bot = bots::choose(client, args.bot.as_deref()).await?;
-    if bot.status == BotStatus::Paused {
-        let message =
-            format!("{} is paused and takes no messages. `{}` ends that.", bot.name, bots::resume_command(&bot));
+    if bot.status != BotStatus::Active {
+        let (state, end) = (status(bot.status), bots::wake_command(&bot));
+        let message = format!("{} is {state} and takes no messages. `{end}` ends that.", bot.name);
         return Err(Failure::new(Exit::Failed, message).into());
     }
     let conversation = Conversation::new(client, bot.id, args.conversation);
+    let files = args.attach.iter().map(|path| read_file(path)).collect::<Result<_, _>>()?;
     match message {
-        Some(message) => ask_once(conversation, output, &bot, &message, within).await,
+        Some(message) => ask_once(conversation, output, &bot, (&message, files), within).await,
         None => Box::pin(interactive(conversation, output.style, &bot, within, state_dir)).await,
     }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<ChatFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mime = domain::media::type_of_name(&name).map(str::to_owned);
+    Ok(ChatFile { name, mime, data: STANDARD.encode(bytes) })
 }
 
 async fn ask_once(
     mut conversation: Conversation<'_>,
     output: Output,
     bot: &BotView,
-    message: &str,
+    (message, files): (&str, Vec<ChatFile>),
     within: Duration,
 ) -> anyhow::Result<()> {
     let style = Style::of(&io::stderr());
-    let question = conversation.send(message).await?;
+    let question = conversation.send(message, files).await?;
     let show_tools = |entry: &EntryView| {
         if style.is_terminal {
             tool_lines(style, entry).iter().for_each(|line| eprintln!("{line}"));
@@ -100,7 +114,7 @@ async fn ask_once(
             Err(Failure::new(Exit::Failed, remark(&answer).map_or_else(String::new, |text| style.dim(text))).into())
         }
         _ if output.json => Ok(()),
-        _ if says_nothing(&answer.text) => {
+        _ if says_nothing(&answer) => {
             if style.is_terminal {
                 eprintln!("{}", style.dim(format!("({} has nothing to say.)", bot.name)));
             }
@@ -197,7 +211,7 @@ async fn exchange(
     let errors = Style::of(&io::stderr());
     let mut shown = Ok(());
     let asked = async {
-        let question = conversation.send(text).await?;
+        let question = conversation.send(text, vec![]).await?;
         let own = question.clone();
         let on_entry = |entry: &EntryView| {
             if !own.is(entry) && shown.is_ok() {
@@ -228,6 +242,12 @@ fn show(style: Style, name: &str, entry: &EntryView) -> io::Result<()> {
 fn render(style: Style, name: &str, entry: &EntryView) -> String {
     let mut lines = Vec::new();
     match entry.kind {
+        // What a job or another session told the bot is not for people to read.
+        EntryKind::User if !entry.author.is_person() => {
+            let name = entry.sender.as_ref().and_then(|sender| sender.name.as_deref()).unwrap_or("without a name");
+            let what = if entry.author == Author::Job { "schedule" } else { "told by other work of the bot" };
+            lines.push(style.dim(format!("({what}: {})", one_line(name, 60))));
+        }
         EntryKind::User => {
             let who = match (&entry.sender, entry.channel) {
                 (Some(sender), Some(channel)) if channel != Channel::WebChat => {
@@ -240,7 +260,7 @@ fn render(style: Style, name: &str, entry: &EntryView) -> String {
             let text = if entry.command { style.dim(text) } else { text.into_owned() };
             lines.push(format!("{}{text}", style.dim(who)));
         }
-        EntryKind::Assistant | EntryKind::Notice | EntryKind::Asked if !says_nothing(&entry.text) => {
+        EntryKind::Assistant | EntryKind::Notice | EntryKind::Asked if !says_nothing(entry) => {
             lines.push(format!("{} {}", style.bold(format!("{name} ›")), style.shown(&entry.text)));
         }
         EntryKind::Assistant if entry.is_final => lines.push(style.dim(format!("({name} has nothing to say.)"))),
@@ -307,8 +327,8 @@ fn failed_text(style: Style, entry: &EntryView) -> String {
     }
 }
 
-fn says_nothing(text: &str) -> bool {
-    matches!(text.trim(), "" | NO_REPLY)
+fn says_nothing(entry: &EntryView) -> bool {
+    entry.silent || matches!(entry.text.trim(), "" | NO_REPLY)
 }
 
 #[cfg(test)]
@@ -332,6 +352,11 @@ mod tests {
         assert_eq!(rendered(json!({ "kind": "assistant", "text": "**hello**", "final": true })), "tidy › **hello**");
         let silent = rendered(json!({ "kind": "assistant", "text": " NO_REPLY", "final": true }));
         assert_eq!(silent, "(tidy has nothing to say.)");
+        let beat = rendered(json!({ "kind": "assistant", "text": "HEARTBEAT_OK", "silent": true, "final": true }));
+        assert_eq!(beat, "(tidy has nothing to say.)");
+        let job = json!({ "id": "cron:job_1", "name": "water" });
+        let told = json!({ "kind": "user", "text": "[Your schedule …]", "channel": "webchat", "author": "job", "sender": job });
+        assert_eq!(rendered(told), "(schedule: water)");
         let failed = rendered(json!({ "kind": "failed", "text": "I can't.", "detail": "HTTP 401", "final": true }));
         assert_eq!(failed, "I can't.\nWhy: HTTP 401");
     }

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use api::views::{
-    AccountPatch, AccountView, ApprovalDecision, ApprovalView, BotCreate, BotPatch, BotView, ChatAccepted, ChatPage,
-    ChatSend, DeadLetterView, FileView, Items, LinkCreate, LinkPatch, LinkView, NoticeView, PairingApprove,
-    PairingApproved, PairingView, ProblemView, PromptView, SessionPage, SessionView, TurnsPage, UsageView,
+    AccountPatch, AccountView, ApprovalDecision, ApprovalView, AuditView, BotClone, BotCreate, BotLine, BotPatch,
+    BotSkill, BotView, BrowserView, ChatAccepted, ChatPage, ChatSend, DeadLetterView, EntryPage, EntryView, FileView,
+    InvitationView, Items, KeyCreate, KeyCreated, KeyView, LinkCreate, LinkOffer, LinkOffered, LinkPatch, LinkView,
+    MemberInvite, MemberPatch, MemberView, MembersView, NoticeView, Page, PairingApprove, PairingApproved, PairingView,
+    ProblemView, PromptView, RunView, ScheduleView, SessionPage, SessionView, TemplateView, TurnsPage, UsageReport,
+    UsageView,
 };
-use domain::{BotId, LinkId};
+use domain::{BotId, JobId, LinkId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::config::Target;
 use crate::failure::{Exit, Failure};
@@ -19,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(45);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API holds a request for new entries, in seconds.
 const WAIT: &str = "20";
+
+/// How many lines of a list come at once: as many as the API gives.
+const PAGE: &str = "100";
 
 /// Talks to one deployment as one account.
 pub(crate) struct Client {
@@ -60,15 +67,73 @@ impl Client {
     }
 
     pub(crate) async fn usage(&self) -> Answer<Items<UsageView>> {
-        self.json(self.request(Method::GET, &["v1", "usage"])).await
+        self.all(&["v1", "usage"], None).await
+    }
+
+    pub(crate) async fn usage_report(&self, query: &[(&str, &str)]) -> Answer<UsageReport> {
+        let mut url = self.url(&["v1", "usage", "report"]);
+        url.query_pairs_mut().extend_pairs(query);
+        self.json(self.http.get(url).bearer_auth(&self.target.key)).await
     }
 
     pub(crate) async fn notice_list(&self) -> Answer<Items<NoticeView>> {
-        self.json(self.request(Method::GET, &["v1", "notices"])).await
+        self.all(&["v1", "notices"], None).await
     }
 
     pub(crate) async fn notice_delete(&self, about: &str) -> Answer<()> {
         self.done(self.request(Method::DELETE, &["v1", "notices", about])).await
+    }
+
+    /// Where Lowtide is, without a slash at the end.
+    pub(crate) fn address(&self) -> &str {
+        self.target.url.trim_end_matches('/')
+    }
+
+    pub(crate) async fn sign_in_link(&self, offer: &LinkOffer) -> Answer<LinkOffered> {
+        self.json(self.request(Method::POST, &["v1", "sign-in-links"]).json(offer)).await
+    }
+
+    pub(crate) async fn key_list(&self) -> Answer<Items<KeyView>> {
+        self.json(self.request(Method::GET, &["v1", "keys"])).await
+    }
+
+    pub(crate) async fn key_create(&self, key: &KeyCreate) -> Answer<KeyCreated> {
+        self.json(self.request(Method::POST, &["v1", "keys"]).json(key)).await
+    }
+
+    pub(crate) async fn key_delete(&self, key: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["v1", "keys", key])).await
+    }
+
+    pub(crate) async fn member_list(&self) -> Answer<MembersView> {
+        self.json(self.request(Method::GET, &["v1", "members"])).await
+    }
+
+    pub(crate) async fn member_invite(&self, invite: &MemberInvite) -> Answer<InvitationView> {
+        self.json(self.request(Method::POST, &["v1", "members"]).json(invite)).await
+    }
+
+    pub(crate) async fn member_change(&self, user: &str, patch: &MemberPatch) -> Answer<MemberView> {
+        self.json(self.request(Method::PATCH, &["v1", "members", user]).json(patch)).await
+    }
+
+    pub(crate) async fn member_delete(&self, user: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["v1", "members", user])).await
+    }
+
+    pub(crate) async fn invitation_delete(&self, email: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["v1", "invitations", email])).await
+    }
+
+    /// The newest changes.
+    pub(crate) async fn audit(&self) -> Answer<Page<AuditView>> {
+        self.json(self.request(Method::GET, &["v1", "audit"])).await
+    }
+
+    /// All changes that are kept.
+    pub(crate) async fn audit_all(&self) -> Answer<Page<AuditView>> {
+        let Items { items } = self.all(&["v1", "audit"], None).await?;
+        Ok(Page { items, next: None })
     }
 
     pub(crate) async fn approval_list(&self) -> Answer<Items<ApprovalView>> {
@@ -79,12 +144,26 @@ impl Client {
         self.done(self.request(Method::POST, &["v1", "approvals", code]).json(&decision)).await
     }
 
-    pub(crate) async fn bot_list(&self) -> Answer<Items<BotView>> {
+    /// All bots, or those whose names begin so.
+    pub(crate) async fn bot_list(&self, name: Option<&str>) -> Answer<Items<BotLine>> {
+        self.all(&["v1", "bots"], name.map(|name| ("name", name))).await
+    }
+
+    /// The first bots.
+    pub(crate) async fn bot_page(&self) -> Answer<Page<BotLine>> {
         self.json(self.request(Method::GET, &["v1", "bots"])).await
     }
 
     pub(crate) async fn bot_create(&self, bot: &BotCreate) -> Answer<BotView> {
         self.json(self.request(Method::POST, &["v1", "bots"]).json(bot)).await
+    }
+
+    pub(crate) async fn bot_clone(&self, bot: BotId, clone: &BotClone) -> Answer<BotView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "clone"]).json(clone)).await
+    }
+
+    pub(crate) async fn template_list(&self) -> Answer<Items<TemplateView>> {
+        self.json(self.request(Method::GET, &["v1", "templates"])).await
     }
 
     /// The bot with this id or name.
@@ -108,8 +187,21 @@ impl Client {
         self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "resume"])).await
     }
 
-    pub(crate) async fn bot_delete(&self, bot: BotId) -> Answer<()> {
-        self.done(self.request(Method::DELETE, &["v1", "bots", &bot.to_string()])).await
+    pub(crate) async fn bot_archive(&self, bot: BotId) -> Answer<BotView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "archive"])).await
+    }
+
+    pub(crate) async fn bot_restore(&self, bot: BotId) -> Answer<BotView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "restore"])).await
+    }
+
+    /// Deletes a bot; `now`: so that it cannot be restored.
+    pub(crate) async fn bot_delete(&self, bot: BotId, now: bool) -> Answer<()> {
+        let mut url = self.url(&["v1", "bots", &bot.to_string()]);
+        if now {
+            url.query_pairs_mut().append_pair("now", "true");
+        }
+        self.done(self.http.delete(url).bearer_auth(&self.target.key)).await
     }
 
     pub(crate) async fn chat_send(&self, bot: BotId, message: &ChatSend) -> Answer<ChatAccepted> {
@@ -139,6 +231,18 @@ impl Client {
         let conversation = conversation.map(|name| ("conversation", name));
         url.query_pairs_mut().extend_pairs(query.iter().copied().chain(conversation));
         self.http.get(url).bearer_auth(&self.target.key)
+    }
+
+    pub(crate) async fn skill_list(&self, bot: BotId) -> Answer<Items<BotSkill>> {
+        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "skills"])).await
+    }
+
+    pub(crate) async fn browser_list(&self) -> Answer<Items<BrowserView>> {
+        self.json(self.request(Method::GET, &["v1", "browsers"])).await
+    }
+
+    pub(crate) async fn browser_delete(&self, browser: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["v1", "browsers", browser])).await
     }
 
     pub(crate) async fn bot_prompt(&self, bot: BotId) -> Answer<PromptView> {
@@ -171,11 +275,26 @@ impl Client {
     }
 
     pub(crate) async fn session_list(&self, bot: BotId) -> Answer<Items<SessionView>> {
-        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "sessions"])).await
+        self.all(&["v1", "bots", &bot.to_string(), "sessions"], None).await
     }
 
     pub(crate) async fn session_get(&self, bot: BotId, session: &str) -> Answer<SessionPage> {
         self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "sessions", session])).await
+    }
+
+    /// All that was said in a session.
+    pub(crate) async fn session_entries(&self, bot: BotId, session: &str) -> Answer<Items<EntryView>> {
+        let (mut items, mut after) = (Vec::new(), 0);
+        loop {
+            let mut url = self.url(&["v1", "bots", &bot.to_string(), "sessions", session, "entries"]);
+            url.query_pairs_mut().append_pair("limit", PAGE).append_pair("after", &after.to_string());
+            let page: EntryPage = self.json(self.http.get(url).bearer_auth(&self.target.key)).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => after = next,
+                None => return Ok(Items { items }),
+            }
+        }
     }
 
     /// The newest turns.
@@ -188,7 +307,7 @@ impl Client {
     }
 
     pub(crate) async fn link_list(&self, bot: BotId) -> Answer<Items<LinkView>> {
-        self.json(self.request(Method::GET, &["v1", "bots", &bot.to_string(), "links"])).await
+        self.all(&["v1", "bots", &bot.to_string(), "links"], None).await
     }
 
     pub(crate) async fn link_create(&self, bot: BotId, link: &LinkCreate) -> Answer<LinkView> {
@@ -226,8 +345,41 @@ impl Client {
         self.request(method, &path)
     }
 
+    pub(crate) async fn schedule_list(&self, bot: BotId) -> Answer<Items<ScheduleView>> {
+        self.all(&["v1", "bots", &bot.to_string(), "schedules"], None).await
+    }
+
+    pub(crate) async fn schedule_create(&self, bot: BotId, job: &Value) -> Answer<ScheduleView> {
+        self.json(self.request(Method::POST, &["v1", "bots", &bot.to_string(), "schedules"]).json(job)).await
+    }
+
+    /// Changes it, if it is still as it was seen.
+    pub(crate) async fn schedule_change(&self, bot: BotId, seen: &ScheduleView, patch: &Value) -> Answer<ScheduleView> {
+        let request = self.schedule(Method::PATCH, bot, seen.job.id, &[]);
+        self.json(request.header(header::IF_MATCH, format!("\"{}\"", seen.job.version)).json(patch)).await
+    }
+
+    pub(crate) async fn schedule_delete(&self, bot: BotId, schedule: JobId) -> Answer<()> {
+        self.done(self.schedule(Method::DELETE, bot, schedule, &[])).await
+    }
+
+    pub(crate) async fn schedule_run(&self, bot: BotId, schedule: JobId) -> Answer<()> {
+        self.done(self.schedule(Method::POST, bot, schedule, &["run"])).await
+    }
+
+    /// The newest first.
+    pub(crate) async fn schedule_runs(&self, bot: BotId, schedule: JobId) -> Answer<Items<RunView>> {
+        self.json(self.schedule(Method::GET, bot, schedule, &["runs"])).await
+    }
+
+    fn schedule(&self, method: Method, bot: BotId, schedule: JobId, rest: &[&str]) -> RequestBuilder {
+        let (bot, id) = (bot.to_string(), schedule.to_string());
+        let path: Vec<&str> = ["v1", "bots", &bot, "schedules", &id].into_iter().chain(rest.iter().copied()).collect();
+        self.request(method, &path)
+    }
+
     pub(crate) async fn dead_letter_list(&self) -> Answer<Items<DeadLetterView>> {
-        self.json(self.request(Method::GET, &["v1", "dead-letters"])).await
+        self.all(&["v1", "dead-letters"], None).await
     }
 
     pub(crate) async fn dead_letter_get(&self, id: &str) -> Answer<DeadLetterView> {
@@ -245,6 +397,23 @@ impl Client {
 
     pub(crate) async fn dead_letter_discard(&self, id: &str) -> Answer<DeadLetterView> {
         self.json(self.request(Method::POST, &["v1", "dead-letters", id, "discard"])).await
+    }
+
+    /// All lines of a list, page by page.
+    async fn all<T: DeserializeOwned>(&self, path: &[&str], filter: Option<(&str, &str)>) -> Answer<Items<T>> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut url = self.url(path);
+            let place = cursor.as_deref().map(|cursor| ("cursor", cursor));
+            url.query_pairs_mut().append_pair("limit", PAGE).extend_pairs(filter.into_iter().chain(place));
+            let page: Page<T> = self.json(self.http.get(url).bearer_auth(&self.target.key)).await?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(Items { items });
+            }
+        }
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {

@@ -65,7 +65,7 @@ fn card(output: Output, letter: &DeadLetterView) -> String {
         output.style,
         &[
             ("id", letter.id.to_string()),
-            ("bot", letter.bot.to_string()),
+            ("bot", letter.bot.map(|bot| bot.to_string()).unwrap_or_default()),
             ("queue", letter.queue.clone()),
             ("status", status(letter)),
             ("failed", ago(letter.failed_at, Clock::system().now())),

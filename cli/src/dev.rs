@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use delivery::DeliveryHandler;
+use domain::AccountId;
 use embedded::Embedded;
+use gateway_fargate::Holder;
 use queues::{Queue, Queues};
 use runtime::{AwsClients, Clock, Entropy, Environment, LocalEndpoints, LogFormat, Settings};
 use store::{Keyring, Store};
@@ -29,6 +31,7 @@ pub use first_run::ClientFile;
 /// How many polls of each queue run at once. Each takes up to ten messages, as Lambda's do.
 const TURN_POLLERS: usize = 24;
 const OUTBOUND_POLLERS: usize = 8;
+const JOB_POLLERS: usize = 4;
 
 /// How long work in hand may take to end after Ctrl-C. What does not end is taken up at the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -59,6 +62,7 @@ pub struct DevConfig {
 /// A running local Lowtide.
 pub struct Dev {
     client: ClientFile,
+    account: AccountId,
     is_first_run: bool,
     environment: Environment,
     embedded: Embedded,
@@ -75,7 +79,8 @@ pub async fn run(args: DevArgs, state_dir: PathBuf) -> anyhow::Result<()> {
         settings.public_url = Some(url.trim_end_matches('/').to_owned());
     }
     let mut dev = Dev::start(DevConfig { state_dir: state_dir.clone(), listen: args.listen, settings }).await?;
-    dev.print_welcome(&state_dir)?;
+    let link = api::owner_link(&dev.environment, dev.account).await?;
+    dev.print_welcome(&state_dir, &link)?;
     let failed = tokio::select! {
         () = asked_to_stop() => None,
         failed = dev.failed() => Some(failed),
@@ -119,7 +124,8 @@ impl Dev {
         let url = format!("http://{}", listener.local_addr()?);
         let embedded = Embedded::start(&config.state_dir.join("data")).await?;
         let environment = environment(&config, &embedded).await?;
-        let (client, is_first_run) = first_run::prepare(&environment, &config.state_dir, &url).await?;
+        let (client, account, is_first_run) =
+            Box::pin(first_run::prepare(&environment, &config.state_dir, &url)).await?;
 
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -149,8 +155,25 @@ impl Dev {
             };
             tasks.spawn(poller::poll(environment.queues.clone(), Queue::Outbound, stop.clone(), work));
         }
+        let jobs = environment.queues.clone();
+        for _ in 0..JOB_POLLERS {
+            let environment = environment.clone();
+            let work = move |event, deadline| {
+                let environment = environment.clone();
+                async move { cron::handle_jobs(&environment, event, deadline).await }
+            };
+            tasks.spawn(poller::poll(jobs.clone(), Queue::Jobs, stop.clone(), work));
+        }
         tasks.spawn(ticker::tick(environment.clone(), stop.clone()));
-        Ok(Dev { client, is_first_run, environment, embedded, stop, tasks })
+        let holder = Holder::new(environment.clone());
+        let held = stop.clone();
+        tasks.spawn(async move {
+            // The stores are this process's alone: whoever held links before has ended.
+            holder.outlive_others().await.context("the links of channels that are held")?;
+            holder.run(held).await;
+            Ok(())
+        });
+        Ok(Dev { client, account, is_first_run, environment, embedded, stop, tasks })
     }
 
     /// How clients reach it: the URL, the first account's key, the first bot.
@@ -183,15 +206,17 @@ impl Dev {
         Ok(())
     }
 
-    fn print_welcome(&self, state_dir: &Path) -> io::Result<()> {
+    fn print_welcome(&self, state_dir: &Path, link: &str) -> io::Result<()> {
         let lowtide = command_name();
         let mut out = io::stdout();
         let (bold, plain) = if out.is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         writeln!(out, "{bold}Lowtide is running{plain} at {}", self.client.url)?;
-        writeln!(out, "  state     {}", state_dir.display())?;
+        writeln!(out, "  state      {}", state_dir.display())?;
+        writeln!(out, "  dashboard  {}{link}", self.client.url)?;
+        writeln!(out, "             (lets one browser in, within 15 minutes; `{lowtide} dashboard` prints another)")?;
         if let Some(bot) = &self.client.bot {
             if self.is_first_run {
-                writeln!(out, "  first bot {bot} (made just now; it answers with a built-in demo, no key needed)")?;
+                writeln!(out, "  first bot  {bot} (made just now; it answers with a built-in demo, no key needed)")?;
             }
             writeln!(out, "\nIn another terminal:")?;
             writeln!(out, "  {lowtide} chat")?;

@@ -16,11 +16,14 @@ mod config;
 mod dead_letters;
 mod failure;
 mod files;
+mod heartbeat;
 mod links;
 mod money;
+mod people;
 mod progress;
 mod prompt;
 mod prompt_history;
+mod schedules;
 mod sessions;
 mod table;
 mod terminal;
@@ -73,6 +76,9 @@ enum Command {
     /// Put bots on channels, and decide who may write to them
     #[command(subcommand, visible_alias = "link")]
     Links(links::LinksCommand),
+    /// Have bots do things by themselves, at set times
+    #[command(subcommand, visible_alias = "cron")]
+    Schedules(schedules::SchedulesCommand),
     /// Read and write the files that say who a bot is and what it knows
     Files(files::FilesArgs),
     /// See a bot's conversations, and what each turn took
@@ -81,12 +87,25 @@ enum Command {
     /// Show your account, or change what all its bots together may spend
     Account(account::AccountArgs),
     /// See what your bots have spent on models
-    Usage,
+    Usage(account::UsageArgs),
     /// See what you should know, such as a budget that is used up
     Notices(account::NoticesArgs),
     /// See what your bots want to do and may not without you; allow or deny it
     #[command(subcommand)]
     Approvals(approvals::ApprovalsCommand),
+    /// Open the dashboard: print a link that lets one browser in
+    Dashboard(people::DashboardArgs),
+    /// Make, list and delete API keys
+    #[command(subcommand, visible_alias = "key")]
+    Keys(people::KeysCommand),
+    /// List browsers that are signed in, and sign them out
+    #[command(subcommand, visible_alias = "browser")]
+    Browsers(people::BrowsersCommand),
+    /// Invite people into your account, and say what they may do
+    #[command(subcommand, visible_alias = "member")]
+    Members(people::MembersCommand),
+    /// See who changed what
+    Audit(people::AuditArgs),
     /// See what failed for good; replay or discard it
     #[command(subcommand, visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -125,12 +144,18 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Chat(args) => chat::run(&client, output, args, connection.state_dir().ok().as_deref()).await,
         Command::Bots(command) => bots::run(&client, output, *command).await,
         Command::Links(command) => links::run(&client, output, command).await,
+        Command::Schedules(command) => schedules::run(&client, output, command).await,
         Command::Files(args) => files::run(&client, output, args).await,
         Command::Sessions(args) => sessions::run(&client, output, args).await,
         Command::Account(args) => account::account(&client, output, args).await,
-        Command::Usage => account::usage(&client, output).await,
+        Command::Usage(args) => account::usage(&client, output, args).await,
         Command::Notices(args) => account::notices(&client, output, args).await,
         Command::Approvals(command) => approvals::run(&client, output, command).await,
+        Command::Dashboard(args) => people::dashboard(&client, output, args).await,
+        Command::Keys(command) => people::keys(&client, output, command).await,
+        Command::Browsers(command) => people::browsers(&client, output, command).await,
+        Command::Members(command) => people::members(&client, output, command).await,
+        Command::Audit(args) => people::audit(&client, output, args).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
     }
 }

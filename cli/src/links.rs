@@ -1,5 +1,7 @@
 //! `lowtide links`: a bot's logins on channels, and who may write to it there.
 
+mod add;
+
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use domain::access::{DmPolicy, GroupRule};
 use domain::{AccessPolicy, Channel, LinkStatus, Sender};
 use runtime::Clock;
 
+use self::add::{DiscordArgs, IrcArgs, MatrixArgs, SlackArgs, WebhookArgs, WhatsAppArgs};
 use crate::bots::quoted;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -53,6 +56,18 @@ pub(crate) enum LinksCommand {
 pub(crate) enum AddCommand {
     /// A Telegram bot; `@BotFather` on Telegram makes one and gives you its token
     Telegram(TelegramArgs),
+    /// A Slack app's bot; make the app at api.slack.com/apps
+    Slack(SlackArgs),
+    /// A Discord bot; make its application at discord.com/developers/applications
+    Discord(DiscordArgs),
+    /// A WhatsApp number of Meta's Cloud API; make the app at developers.facebook.com/apps
+    Whatsapp(WhatsAppArgs),
+    /// A Matrix account of the bot's own, on any homeserver; it reads rooms that are not encrypted
+    Matrix(MatrixArgs),
+    /// A nick on an IRC network; it hears what is said while it is connected
+    Irc(IrcArgs),
+    /// Any system that posts signed messages, and has the replies posted to it
+    Webhook(WebhookArgs),
 }
 
 #[derive(Args)]
@@ -125,6 +140,12 @@ fn owner(text: &str) -> Result<String, String> {
 pub(crate) async fn run(client: &Client, output: Output, command: LinksCommand) -> anyhow::Result<()> {
     match command {
         LinksCommand::Add(AddCommand::Telegram(args)) => add_telegram(client, output, args).await,
+        LinksCommand::Add(AddCommand::Slack(args)) => add::slack(client, output, args).await,
+        LinksCommand::Add(AddCommand::Discord(args)) => add::discord(client, output, args).await,
+        LinksCommand::Add(AddCommand::Matrix(args)) => add::matrix(client, output, args).await,
+        LinksCommand::Add(AddCommand::Irc(args)) => add::irc(client, output, args).await,
+        LinksCommand::Add(AddCommand::Whatsapp(args)) => add::whatsapp(client, output, args).await,
+        LinksCommand::Add(AddCommand::Webhook(args)) => add::webhook(client, output, args).await,
         LinksCommand::List { bot } => list(client, output, &bot).await,
         LinksCommand::Change(args) => change(client, output, args).await,
         LinksCommand::Pause(which) => {
@@ -136,7 +157,7 @@ pub(crate) async fn run(client: &Client, output: Output, command: LinksCommand) 
             let (bot, link) = find(client, &which).await?;
             let link = client.link_resume(bot.id, link.id).await?;
             output.show(&link, || {
-                let webhook = link.webhook.as_ref().map(|webhook| format!("\n{}", told(output, webhook)));
+                let webhook = link.webhook.as_ref().map(|webhook| format!("\n{}", told(output, link.channel, webhook)));
                 format!("{} is now {}.{}", shown(&link), status(&link.status), webhook.unwrap_or_default())
             })
         }
@@ -180,7 +201,7 @@ async fn add_telegram(client: &Client, output: Output, args: TelegramArgs) -> an
     let link = client.link_create(bot.id, &create).await?;
     output.show(&link, || {
         let mut lines = vec![format!("{} is on Telegram as {} ({}).", bot.name, shown(&link), link.id)];
-        lines.extend(link.webhook.as_ref().map(|webhook| told(output, webhook)));
+        lines.extend(link.webhook.as_ref().map(|webhook| told(output, link.channel, webhook)));
         lines.push(who_may_write(&bot, &link));
         lines.join("\n")
     })
@@ -241,9 +262,9 @@ fn who_may_write(bot: &BotView, link: &LinkView) -> String {
 }
 
 /// What became of a webhook, and what is left to do.
-fn told(output: Output, webhook: &WebhookView) -> String {
+fn told(output: Output, channel: Channel, webhook: &WebhookView) -> String {
     if webhook.registered {
-        return "Telegram sends its messages here from now on.".to_owned();
+        return format!("{} sends its messages here from now on.", channel.label());
     }
     let mut lines = vec!["The webhook is not registered yet.".to_owned()];
     lines.extend(webhook.hint.clone());

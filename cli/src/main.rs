@@ -6,6 +6,10 @@ use clap::Parser;
 use lowtide::{Cli, Exit, exit_of, run};
 
 fn main() -> ExitCode {
+    // `dev` starts this binary to read PDFs that came with messages.
+    if let Some(read) = turn::read_pdf_if_asked() {
+        return read;
+    }
     let cli = Cli::parse();
     let result = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {

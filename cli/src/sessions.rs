@@ -1,16 +1,20 @@
 //! `lowtide sessions`: a bot's conversations, and what they took.
 
-use api::views::{SessionPage, SessionView, TurnView};
+use api::views::{EntryKind, EntryView, SessionPage, SessionView, TurnView};
 use clap::Args;
+use domain::Timestamp;
 use domain::budget::dollars;
 use runtime::Clock;
 
 use crate::Output;
+use crate::bot_card::as_word;
 use crate::client::Client;
 use crate::table::{ago, fields, table};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  lowtide sessions tidy\n  lowtide sessions tidy agent:main:main --turns")]
+#[command(
+    after_help = "Examples:\n  lowtide sessions tidy\n  lowtide sessions tidy agent:main:main --turns\n  lowtide sessions tidy agent:main:main --transcript"
+)]
 pub(crate) struct SessionsArgs {
     bot: String,
     /// One session, as the list names it
@@ -18,6 +22,9 @@ pub(crate) struct SessionsArgs {
     /// What each of its latest turns took
     #[arg(long, requires = "session")]
     turns: bool,
+    /// What was said in it, from its first line on, with each tool that was called
+    #[arg(long, requires = "session", conflicts_with = "turns")]
+    transcript: bool,
     /// How many turns are shown at most, 1 to 100 [default: 20]
     #[arg(long, value_name = "N", requires = "turns")]
     limit: Option<u32>,
@@ -57,8 +64,33 @@ pub(crate) async fn run(client: &Client, output: Output, args: SessionsArgs) -> 
             table(output.style, ["BEGUN", "CALLS", "TOOLS", "INPUT", "CACHED", "OUTPUT", "COST", "MODELS"], &rows)
         });
     }
+    if args.transcript {
+        let entries = client.session_entries(bot.id, &session).await?;
+        return output.show(&entries, || entries.items.iter().map(|entry| said(output, entry, now)).collect());
+    }
     let page = client.session_get(bot.id, &session).await?;
     output.show(&page, || card(output, &page))
+}
+
+/// An entry of a transcript: who says it and when, what, and which tools it calls.
+fn said(output: Output, entry: &EntryView, now: Timestamp) -> String {
+    let who = match entry.kind {
+        EntryKind::User => entry.sender.as_ref().map_or("person", |it| it.name.as_deref().unwrap_or(&it.id)).to_owned(),
+        EntryKind::Assistant => entry.model.clone().unwrap_or_else(|| "bot".to_owned()),
+        EntryKind::ToolResult => format!("tool {}", entry.tool.as_deref().unwrap_or_default()),
+        kind => as_word(&kind),
+    };
+    let calls: String = entry.tool_calls.iter().map(|call| format!("-> {} {}\n", call.name, call.arguments)).collect();
+    let cost = if entry.cost > 0 { format!(" {}", dollars(entry.cost)) } else { String::new() };
+    let head = format!("{} {} {who}{cost}", entry.seq, ago(entry.at, now));
+    let text = entry.text.trim_end();
+    let text = if text.is_empty() { String::new() } else { format!("{text}\n") };
+    format!(
+        "{}\n{}{}\n",
+        output.style.dim(output.style.shown(&head)),
+        output.style.shown(&text),
+        output.style.shown(&calls)
+    )
 }
 
 fn card(output: Output, page: &SessionPage) -> String {

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use domain::{Account, AccountId, Bot, BotId, BotStatus, KeyId, ModelSettings, SessionScope};
 use runtime::{Entropy, Environment};
 use serde::{Deserialize, Serialize};
+use store::PageRange;
 
 const FIRST_BOT: &str = "tidy";
 
@@ -58,7 +59,11 @@ pub(super) fn root_key(dir: &Path, entropy: &Entropy) -> anyhow::Result<[u8; 32]
 
 /// Makes the first account, bot and key if they are missing, and says whether they were. A run that was
 /// cut short here is completed by the next.
-pub(super) async fn prepare(environment: &Environment, dir: &Path, url: &str) -> anyhow::Result<(ClientFile, bool)> {
+pub(super) async fn prepare(
+    environment: &Environment,
+    dir: &Path,
+    url: &str,
+) -> anyhow::Result<(ClientFile, AccountId, bool)> {
     let path = dir.join("client.json");
     let account = account(environment, dir).await?;
     if let Some(mut known) = read_client_file(&path)?
@@ -68,20 +73,21 @@ pub(super) async fn prepare(environment: &Environment, dir: &Path, url: &str) ->
             known.url = url.to_owned();
             write_private(&path, &serde_json::to_vec_pretty(&known)?)?;
         }
-        return Ok((known, false));
+        return Ok((known, account, false));
     }
     let now = environment.clock.now();
     let state = environment.store.account(account);
-    let bot = match state.bot_list().await?.into_iter().next() {
-        Some(bot) => bot,
+    let first = PageRange { after: None, limit: 1 };
+    let bot = match Box::pin(state.bot_page(&first, now)).await?.items.pop() {
+        Some(line) => line.bot,
         None => first_bot(environment, account).await?,
     };
     let key = environment.entropy.secret("lt_");
     let id = KeyId::from_parts(now, environment.entropy.next_u128());
-    state.api_key_create(id, "this machine", &key, now).await?;
+    state.api_key_create(id, "this machine", None, &key, now).await?;
     let client = ClientFile { url: url.to_owned(), key, bot: Some(bot.name) };
     write_private(&path, &serde_json::to_vec_pretty(&client)?)?;
-    Ok((client, true))
+    Ok((client, account, true))
 }
 
 async fn account(environment: &Environment, dir: &Path) -> anyhow::Result<AccountId> {
@@ -112,6 +118,7 @@ async fn first_bot(environment: &Environment, account: AccountId) -> anyhow::Res
         account,
         name: FIRST_BOT.to_owned(),
         status: BotStatus::Active,
+        rest: None,
         agent: "main".to_owned(),
         model: ModelSettings::default(),
         time_zone: local_time_zone(),
@@ -122,6 +129,9 @@ async fn first_bot(environment: &Environment, account: AccountId) -> anyhow::Res
         turn_budget: None,
         abilities: Default::default(),
         streaming: Default::default(),
+        heartbeat: Default::default(),
+        heard_at: None,
+        heard_in: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,

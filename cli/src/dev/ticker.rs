@@ -12,6 +12,9 @@ const EVERY: Duration = Duration::from_secs(30);
 pub(super) async fn tick(environment: Environment, stop: CancellationToken) -> anyhow::Result<()> {
     let mut interval = tokio::time::interval(EVERY);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    if let Err(error) = cron::send_again(&environment).await {
+        tracing::warn!("Runs that were claimed before this start are sent by a later tick: {error:#}");
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

@@ -8,9 +8,9 @@ use crate::fake_api::FakeApi;
 async fn lists_are_tables_or_json() {
     let api = FakeApi::start(&["tidy", "scout"]).await;
     let run = api.run(&["bots", "list"]).await;
-    let expected = "NAME   STATUS  MODEL          TIME ZONE  ID\n\
-                    tidy   active  built-in demo  UTC        bot_00000000000000000000000001\n\
-                    scout  active  built-in demo  UTC        bot_00000000000000000000000002\n";
+    let expected = "NAME   STATUS  MODEL          CHANNELS                  SPENT  LAST MESSAGE  ID\n\
+                    tidy   active  built-in demo  telegram, slack (failed)  $0.42                bot_00000000000000000000000001\n\
+                    scout  active  built-in demo                                                 bot_00000000000000000000000002\n";
     assert_eq!((run.code, run.stdout.as_str()), (0, expected));
     let json = api.run(&["bots", "list", "--json"]).await;
     let parsed: Value = serde_json::from_str(&json.stdout).unwrap();
@@ -76,7 +76,10 @@ async fn deleting_needs_a_yes() {
     let asked = api.run(&["bots", "delete", "tidy"]).await;
     assert_eq!((asked.code, api.bodies(request).len()), (2, 0), "{asked:?}");
     let sure = api.run(&["bots", "delete", "tidy", "--yes"]).await;
-    assert_eq!((sure.code, sure.stdout.as_str(), api.bodies(request).len()), (0, "tidy is deleted.\n", 1));
+    let told = "tidy is deleted. For a week `lowtide bots restore tidy` brings it back.\n";
+    assert_eq!((sure.code, sure.stdout.as_str(), api.bodies(request).len()), (0, told, 1));
+    let gone = api.run(&["bots", "delete", "tidy", "--now", "--yes"]).await;
+    assert_eq!((gone.code, gone.stdout.as_str(), api.bodies(request).len()), (0, "tidy is removed.\n", 2));
 }
 
 const BOT: &str = "PATCH /v1/bots/bot_00000000000000000000000001";
@@ -199,10 +202,23 @@ async fn usage_is_a_table_in_dollars() {
     let expected = "WHO       PERIOD      SPENT    TURNS  BUDGET\n\
                     all bots  2026-11     $1.50    12     $20.00 a month\n\
                     tidy      2026-11-22  $0.0042  1      none\n\n\
-                    Only the turns of bots with a budget of their own, or of the account, are counted.\n";
+                    Only the turns of bots with a budget of their own, or of the account, are counted here; \
+                    `lowtide usage --by bot` has all.\n";
     assert_eq!((run.code, run.stdout.as_str()), (0, expected));
     let json: Value = serde_json::from_str(&api.run(&["usage", "--json"]).await.stdout).unwrap();
     assert_eq!(json["items"][0]["micros"], 1_504_200);
+}
+
+#[tokio::test]
+async fn use_is_told_by_what_is_asked_for() {
+    let api = FakeApi::start(&[]).await;
+    let run = api.run(&["usage", "--by", "model", "--from", "2026-11-01", "--bot", "tidy"]).await;
+    let expected = "MODEL       TURNS  CALLS  INPUT  CACHED  OUTPUT  COST\n\
+                    openai/gpt  2      3      1200   1000    34      $0.0042\n\
+                    total       2      3      1200   1000    34      $0.0042\n";
+    assert_eq!((run.code, run.stdout.as_str()), (0, expected));
+    let alone = api.run(&["usage", "--bot", "tidy"]).await;
+    assert_eq!((alone.code, alone.stderr.contains("--by")), (2, true), "{alone:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query, RawQuery, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -60,6 +60,7 @@ impl FakeApi {
             .route("/v1/dead-letters", get(dead_letters))
             .route("/v1/account", any(account))
             .route("/v1/usage", get(usage))
+            .route("/v1/usage/report", get(usage_report))
             .route("/v1/notices", get(notices))
             .route("/v1/notices/{about}", any(StatusCode::NO_CONTENT))
             .route("/v1/bots/{bot}/prompt", get(prompt))
@@ -151,8 +152,31 @@ fn find(fake: &Fake, named: &str) -> Option<Value> {
     state.bots.iter().find(|bot| bot["name"] == named || bot["id"] == named).cloned()
 }
 
-async fn bot_list(State(fake): State<Fake>) -> Json<Value> {
-    Json(json!({ "items": fake.state.lock().unwrap().bots }))
+#[derive(Deserialize)]
+struct Paging {
+    cursor: Option<usize>,
+    limit: Option<usize>,
+}
+
+/// A page of one bot, if a number of them is asked for; its cursor is the next one's place.
+async fn bot_list(State(fake): State<Fake>, Query(Paging { cursor, limit }): Query<Paging>) -> Json<Value> {
+    let bots = &fake.state.lock().unwrap().bots;
+    let (place, size) = (cursor.unwrap_or_default(), limit.map_or(usize::MAX, |_| 1));
+    let items: Vec<Value> = bots.iter().skip(place).take(size).cloned().map(line).collect();
+    let next = (place.saturating_add(size) < bots.len()).then(|| (place + 1).to_string());
+    Json(json!({ "items": items, "next": next }))
+}
+
+/// A bot at a glance; the first one has channels and has spent something.
+fn line(mut bot: Value) -> Value {
+    let link = |channel: &str, status: Value| json!({ "id": LINK, "channel": channel, "status": status });
+    let is_first = bot["id"] == "bot_00000000000000000000000001";
+    if is_first {
+        let failed = json!({ "state": "failed", "reason": "Slack refused the token" });
+        bot["links"] = json!([link("telegram", json!({ "state": "active" })), link("slack", failed)]);
+        bot["spent"] = json!({ "period": "2026-11", "micros": 420_000, "turns": 3 });
+    }
+    bot
 }
 
 async fn bot_one(State(fake): State<Fake>, method: Method, Path(named): Path<String>) -> Response {
@@ -197,7 +221,16 @@ async fn account(State(fake): State<Fake>) -> Json<Value> {
     let state = fake.state.lock().unwrap();
     let budgets = state.requests.iter().rev().filter(|(request, _)| request == "PATCH /v1/account");
     let budget = budgets.map(|(_, body)| body["budget"].clone()).next().unwrap_or_default();
-    Json(json!({ "id": ACCOUNT, "name": "Ada", "budget": budget }))
+    let spent = json!({ "period": "2026-11", "micros": 0, "turns": 0 });
+    Json(json!({ "id": ACCOUNT, "name": "Ada", "budget": budget, "spent": spent }))
+}
+
+async fn usage_report(RawQuery(query): RawQuery) -> Json<Value> {
+    let usage = json!({ "input": 1200, "output": 34, "cached": 1000 });
+    let line = |name: &str| json!({ "name": name, "turns": 2, "calls": 3, "usage": usage, "cost": 4200 });
+    assert_eq!(query.as_deref(), Some("by=model&from=2026-11-01&bot=tidy"));
+    let (total, items) = (line("total"), [line("openai/gpt")]);
+    Json(json!({ "from": "2026-11-01", "to": "2026-11-22", "by": "model", "items": items, "total": total }))
 }
 
 async fn usage() -> Json<Value> {
