@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use queues::{Queue, Received};
 use runtime::Environment;
 use serde_json::{Value, json};
-use store::Spent;
+use store::{PageRange, Spent};
 use testkit::model::{FakeModel, Reply};
 use testkit::stack::Stack;
 use testkit::telegram::FakeTelegram;
@@ -240,38 +240,47 @@ fn agent() -> Agent {
     Agent::new(AgentConfig { private_models: true, ..AgentConfig::default() }).unwrap()
 }
 
-/// The agent, whose tools all ask their owner and must not be repeated.
-struct Asking(Agent);
+/// The agent, with a turn of its own.
+struct Odd {
+    agent: Agent,
+    /// Its tools all ask their owner and must not be repeated.
+    asks: bool,
+    /// This message brings it down.
+    poison: Option<&'static str>,
+}
 
-impl ToolRules for Asking {
-    fn may_repeat(&self, _: &Bot, _: &ToolCall) -> bool {
-        false
+impl ToolRules for Odd {
+    fn may_repeat(&self, bot: &Bot, call: &ToolCall) -> bool {
+        !self.asks && self.agent.may_repeat(bot, call)
     }
 
-    fn needs_approval(&self, _: &Bot, _: &ToolCall) -> bool {
-        true
+    fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool {
+        self.asks || self.agent.needs_approval(bot, call)
     }
 }
 
-impl Mind for Asking {
+impl Mind for Odd {
     fn answer<'a>(&'a self, request: &'a ModelRequest<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
-        self.0.answer(request)
+        let newest = request.entries.iter().flat_map(|entry| entry.body.messages()).last();
+        let is_poison = newest.is_some_and(|user| self.poison.is_some_and(|poison| user.text == poison));
+        assert!(!is_poison, "this message kills");
+        self.agent.answer(request)
     }
 
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
-        self.0.run_tool(call, context)
+        self.agent.run_tool(call, context)
     }
 
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64> {
-        self.0.estimate(request)
+        self.agent.estimate(request)
     }
 
     fn tool_names(&self, bot: &BotView<'_>) -> Vec<String> {
-        self.0.tool_names(bot)
+        self.agent.tool_names(bot)
     }
 
     fn context_window(&self, bot: &BotView<'_>) -> u64 {
-        self.0.context_window(bot)
+        self.agent.context_window(bot)
     }
 }
 
@@ -320,8 +329,7 @@ pub(crate) fn event(received: &[Received]) -> SqsEvent {
         record.receipt_handle = Some(message.receipt.clone());
         record.body = Some(message.body.clone());
         record.attributes.insert("MessageGroupId".to_owned(), message.group.clone());
-        // As if it came for the first time: faults are not the task's doing.
-        record.attributes.insert("ApproximateReceiveCount".to_owned(), "1".to_owned());
+        record.attributes.insert("ApproximateReceiveCount".to_owned(), message.receive_count.to_string());
         event.records.push(record);
     }
     event
@@ -395,7 +403,7 @@ fn cost(entry: &Entry) -> u64 {
 #[tokio::test]
 async fn every_call_to_aws_of_an_approval_goes_wrong_once_in_every_way() {
     let mut world = World::start().await;
-    world.mind = Arc::new(Asking(agent()));
+    world.mind = Arc::new(Odd { agent: agent(), asks: true, poison: None });
     let state = world.stack.environment.store.account(world.bot.account);
     let mut number = 0;
     let mut calls = 1;
@@ -481,7 +489,7 @@ async fn workers_that_die_do_not_overspend_a_budget() {
     }
     assert!(0 < told && told < 40, "some are answered, and some are told why they are not: {told}");
     let notices = world.stack.environment.store.account(world.bot.account);
-    let notices = notices.notice_list(world.stack.environment.clock.now()).await.unwrap();
+    let notices = notices.notice_page(&PageRange::default(), world.stack.environment.clock.now()).await.unwrap().items;
     assert_eq!(notices.len(), 1, "the owner is told once: {notices:?}");
     report(&format!("{:?} of a budget of 150000, {told} of {message} messages without an answer", world.spent().await));
 }
@@ -504,14 +512,107 @@ async fn a_turn_that_is_handed_over_takes_no_message_with_it() {
     world.check(4, 0, "handed over").await;
 }
 
+/// A task that waits behind a long turn is received again and again. That says nothing about it.
+#[tokio::test]
+async fn a_message_that_only_waited_is_not_given_up() {
+    let followup = QueueSettings { mode: QueueMode::Followup, ..QueueSettings::default() };
+    let world = World::with(|bot| bot.queue = followup).await;
+    for message in 1..=3 {
+        world.post(message).await;
+    }
+    let turns = world.turns();
+    let mut most = 0;
+    for _ in 0..8 {
+        let received = world.stack.environment.queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+        most = most.max(received.iter().map(|message| message.receive_count).max().unwrap_or_default());
+        // There is no time but for handing the turn over.
+        let response = turns.handle(event(&received), Instant::now() + Duration::from_secs(1)).await;
+        world.settle(Queue::Turns, &received, Some(response)).await;
+    }
+    assert!(most > 5, "they were received {most} times");
+    world.work(false).await;
+    world.check(3, 0, "after a long wait").await;
+}
+
+/// A task that brings down whoever works on it is given up in the end, and the person is told; who waited behind it is answered.
+#[tokio::test]
+async fn a_turn_that_brings_down_its_workers_is_given_up_and_those_behind_it_are_not() {
+    let followup = QueueSettings { mode: QueueMode::Followup, ..QueueSettings::default() };
+    let mut world = World::with(|bot| bot.queue = followup).await;
+    let mind = world.mind.clone();
+    world.mind = Arc::new(Odd { agent: agent(), asks: false, poison: Some("poison") });
+    world.post_text(1, 1, "poison").await;
+    world.post_text(1, 2, "question 2").await;
+    for _ in 0..6 {
+        let received = world.stack.environment.queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+        let response = world.turns().handle(event(&received), Instant::now() + WORK_TIME).await;
+        world.settle(Queue::Turns, &received, Some(response)).await;
+    }
+    world.mind = mind;
+    world.work(false).await;
+    let log = world.log(1).await;
+    let ends: Vec<&Entry> = log.iter().filter(|entry| entry.body.is_final()).collect();
+    let [poisoned, answered] = ends.as_slice() else { panic!("{ends:?}") };
+    assert!(matches!(&poisoned.body, EntryBody::Failed { detail, .. } if detail.contains("died")), "{poisoned:?}");
+    assert!(
+        matches!(&answered.body, EntryBody::Assistant(answer) if answer.text == "answer to question 2"),
+        "{answered:?}"
+    );
+    assert_eq!(world.stack.take(Queue::TurnsDeadLetters).await.len(), 1, "the poison alone");
+    let sent: Vec<String> = world.telegram.sent(TOKEN).into_iter().map(|sent| sent.text_html).collect();
+    assert!(sent.len() == 2 && sent[0].contains("went wrong"), "{sent:?}");
+}
+
+/// Sessions that share a batch do not wait for each other, and do not go down with each other.
+#[tokio::test]
+async fn who_is_done_does_not_wait_for_others_of_the_same_batch() {
+    let world = World::start().await;
+    for chat in 1..=3 {
+        world.post_text(chat, chat, "hello").await;
+    }
+    let queues = &world.stack.environment.queues;
+    let received = queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+    let groups = queues::groups(event(&received));
+    assert_eq!(groups.len(), 3);
+    let slow_is_done = tokio::sync::Notify::new();
+    let work = (0..3).map(|group| {
+        let slow_is_done = &slow_is_done;
+        async move {
+            match group {
+                0 => slow_is_done.notified().await,
+                1 => {}
+                _ => panic!("this session is broken"),
+            }
+            Ok(())
+        }
+    });
+    let done = groups[1][0].group.clone();
+    let look = async {
+        let chat = done.rsplit(':').next().and_then(|chat| chat.parse().ok()).unwrap();
+        world.post_text(chat, 10, "and now?").await;
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let more = queues.receive(Queue::Turns, 10, Duration::from_secs(1)).await.unwrap();
+            if more.iter().any(|message| message.group == done) {
+                break;
+            }
+            assert!(Instant::now() < until, "the next message waits for somebody else's turn");
+        }
+        slow_is_done.notify_one();
+    };
+    let (response, ()) = tokio::join!(queues.work(Queue::Turns, &groups, work), look);
+    let failed: Vec<&str> = response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
+    assert_eq!(failed, [groups[2][0].id.as_str()], "the broken one alone comes again");
+}
+
 /// What a turn costs in calls to AWS, once a worker knows the bot, and what it writes.
 #[tokio::test]
 async fn a_turn_without_tools_costs_one_read_and_one_transaction() {
     let world = World::start().await;
     let (calls, transactions) = second_turn(&world).await;
     assert_eq!(calls, ["DynamoDB Query", "DynamoDB TransactWriteItems", "SQS SendMessageBatch"]);
-    // Each row is a write of its own, as long as it has no more than a kilobyte.
-    assert_eq!(transactions, [["Put head", "Put m", "Put e", "Put out"]]);
+    // Each row is a write of its own, as long as it has no more than a kilobyte. The message's mark is its answer's outbox row.
+    assert_eq!(transactions, [["Put head", "Put m", "Put e", "Update use"]]);
 }
 
 /// A budget costs one transaction more, which reserves what the call may cost.
@@ -521,8 +622,8 @@ async fn a_turn_with_a_budget_costs_one_transaction_more() {
     let (calls, transactions) = second_turn(&world).await;
     let transaction = "DynamoDB TransactWriteItems";
     assert_eq!(calls, ["DynamoDB Query", transaction, transaction, "SQS SendMessageBatch"]);
-    let reserve = ["Put head", "Put m", "Update spend", "Update spend", "Put e"];
-    let settle = ["Put head", "Update spend", "Update spend", "Put e", "Put out"];
+    let reserve = vec!["Put head", "Put m", "Update spend", "Update spend", "Put e"];
+    let settle = vec!["Put head", "Update spend", "Update spend", "Put e", "Put out", "Update use"];
     assert_eq!(transactions, [reserve, settle], "the account's counter and the bot's");
 }
 

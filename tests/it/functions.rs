@@ -271,6 +271,34 @@ async fn api_answers_without_a_key_only_that_it_is_well() {
 }
 
 #[tokio::test]
+async fn api_lets_in_who_has_rights_in_the_cloud() {
+    let deployment = Deployment::start("api").await;
+    let mut accounts = Vec::new();
+    for _ in 0..2 {
+        let offered = deployment.invoke(sample("api-owner-link.json")).await;
+        let code = offered["path"].as_str().unwrap().strip_prefix("/sign-in#").unwrap().to_owned();
+        let mut request = sample("api-health.json");
+        request["requestContext"]["http"]["method"] = "POST".into();
+        for path in ["/rawPath", "/requestContext/http/path"] {
+            *request.pointer_mut(path).unwrap() = "/v1/sign-in/link".into();
+        }
+        request["headers"]["content-type"] = "application/json".into();
+        request["body"] = json!({ "code": code }).to_string().into();
+        let answer = deployment.invoke(request.clone()).await;
+        assert_eq!(answer["statusCode"], 204, "{answer}");
+        assert!(answer["cookies"][0].as_str().unwrap().starts_with("__Host-lt_session="), "{answer}");
+        assert_eq!(deployment.invoke(request.clone()).await["statusCode"], 401, "a link counts once");
+        // What the function's URL carries is never such an order.
+        request["body"] = r#"{"lowtide": "owner-link"}"#.into();
+        assert_eq!(deployment.invoke(request).await["statusCode"], 400);
+        accounts.push(offered["account"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(accounts[0], accounts[1], "one account, however often it is asked for");
+    let account = deployment.stack.environment.store.account(accounts[0].parse().unwrap());
+    assert_eq!(account.account_get().await.unwrap().unwrap().name, "Owner");
+}
+
+#[tokio::test]
 async fn sample_tasks_are_what_the_queues_carry() {
     let stack = Stack::start().await;
     for name in ["turn-one-message", "turn-batch-one-fails", "delivery-one-message", "delivery-batch-one-fails"] {
@@ -280,7 +308,7 @@ async fn sample_tasks_are_what_the_queues_carry() {
             let (queue, id) = match &task {
                 Task::Message(inbound) => (Queue::Turns, inbound.message.as_str().to_owned()),
                 Task::Deliver(outbound) => (Queue::Outbound, outbound.id.as_str().to_owned()),
-                Task::Continue(_) => panic!("{name}: no sample goes on with a turn"),
+                other => panic!("{name}: there is no sample of {other:?}"),
             };
             // The samples share tasks, which SQS would take as repetitions.
             stack.environment.queues.send_again(&task, name).await.unwrap();
@@ -290,7 +318,7 @@ async fn sample_tasks_are_what_the_queues_carry() {
                 (body, attributes["MessageGroupId"].as_str().unwrap())
             );
             assert_eq!(attributes["MessageDeduplicationId"], id.as_str(), "{name}");
-            assert_eq!(task.account().to_string(), ACCOUNT, "{name}");
+            assert_eq!(task.account().unwrap().to_string(), ACCOUNT, "{name}");
             assert_eq!(record["md5OfBody"], hex::encode(Md5::digest(body)).as_str(), "{name}");
         }
     }

@@ -244,9 +244,11 @@ impl World {
             text: text.to_owned(),
             control: None,
             parent: None,
+            job: None,
             hops: 0,
             attachments: vec![],
             quote: None,
+            album: None,
             sent_at: now,
             received_at: now,
         }
@@ -341,6 +343,20 @@ async fn the_workspace_is_written_under_conditions_and_read_at_the_next_step() {
 }
 
 #[tokio::test]
+async fn a_group_does_not_reach_what_its_bot_knows_of_people() {
+    let world = World::start().await;
+    world.hear(5, 1, "do write MEMORY.md new secret; write notes.md new open").await;
+    let mut in_group = world.inbound(5, 2, "do read MEMORY.md; write MEMORY.md any mine; files; read notes.md");
+    in_group.address.kind = ChatKind::Group;
+    in_group.session = "agent:main:telegram:group:5".parse().unwrap();
+    world.stack.environment.take_in(&world.bot, in_group).await.unwrap();
+    world.work().await;
+    let said = world.last(5);
+    assert_eq!(said.matches("MEMORY.md is private").count(), 2, "{said}");
+    assert!(!said.contains("secret") && said.contains("[(\"notes.md\", 4)]") && said.ends_with("open"), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_sent_to_another_chat_arrives_once() {
     let world = World::start().await;
     world.hear(6, 1, "hello").await;
@@ -420,6 +436,41 @@ async fn sessions_are_listed_read_and_spoken_to_within_the_bot_alone() {
     world.hear(5, 4, &format!("do say {} me", session(5))).await;
     assert!(world.last(5).contains("just answer"));
     world.telegram.assert_clean();
+}
+
+#[tokio::test]
+async fn a_session_is_reached_however_many_are_newer() {
+    let world = World::start().await;
+    let (account, now) = (world.account(), world.stack.environment.clock.now());
+    world.hear(6, 1, "hello").await;
+    for n in 0..120u64 {
+        let (job, chat) = (format!("agent:main:cron:{n}").parse().unwrap(), session(u32::try_from(n).unwrap() + 100));
+        for session in [job, chat] {
+            let head = domain::turn::Head { next_seq: 1, epoch: 1, updated_at: now, ..Default::default() };
+            let entry = world.log(&self::session(6)).await.remove(0);
+            let place = domain::turn::ReplyTo::of(&world.inbound(6, 1, "hello"));
+            let commit = store::Commit {
+                seen: &domain::turn::Head::default(),
+                head: &head,
+                entries: &[Entry { seq: 0, ..entry }],
+                marks: &[],
+                outbox: &[],
+                spending: &store::Spending::Nothing,
+                place: Some(&place),
+            };
+            account.session_commit(world.bot.id, &session, &commit).await.unwrap();
+        }
+    }
+    world.hear(5, 1, "do sessions").await;
+    let listed = world.last(5);
+    assert_eq!(listed.split(' ').count(), 50, "{listed}");
+    assert!(!listed.contains(":cron:"), "conversations with people first: {listed}");
+
+    world.hear(5, 2, &format!("do history {} 3; say {} hi; send {} news", session(6), session(6), session(6))).await;
+    assert_eq!(world.last(5), "2 of Some(1) | ok | ok");
+    let mut sent = world.sent(6);
+    sent.sort();
+    assert_eq!(sent, ["heard: hello", "heard: hi", "news"]);
 }
 
 #[tokio::test]

@@ -26,26 +26,28 @@ use tower::ServiceExt;
 use turn::TurnHandler;
 
 use crate::crash::event;
+use crate::dev_process::lowtide;
 
-const TOKEN: &str = "900:media-token";
+pub(crate) const TOKEN: &str = "900:media-token";
 const WORK_TIME: Duration = Duration::from_secs(180);
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and what follows";
 
-struct World {
-    stack: Stack,
-    telegram: FakeTelegram,
-    bot: Bot,
-    link: Link,
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) telegram: FakeTelegram,
+    pub(crate) bot: Bot,
+    pub(crate) link: Link,
     secret: String,
 }
 
 impl World {
-    async fn start(change: impl FnOnce(&mut Bot)) -> World {
+    pub(crate) async fn start(change: impl FnOnce(&mut Bot)) -> World {
         let mut stack = Stack::start().await;
         let telegram = FakeTelegram::start();
         telegram.add_bot(TOKEN, "media_bot");
         stack.environment.settings.telegram_api_base = telegram.base_url();
         stack.environment.settings.private_models = true;
+        stack.environment.settings.pdf_reader = Some(lowtide().to_owned());
         let account = stack.account().await.id;
         let mut bot = stack.draft(account, "media");
         change(&mut bot);
@@ -56,7 +58,7 @@ impl World {
     }
 
     /// Telegram posts an update, and is answered this.
-    async fn post(&self, update: Value) -> Value {
+    pub(crate) async fn post(&self, update: Value) -> Value {
         let request = Request::post(format!("/hooks/telegram/{}", self.link.id))
             .header("x-telegram-bot-api-secret-token", &self.secret)
             .header("content-type", "application/json")
@@ -67,7 +69,7 @@ impl World {
         serde_json::from_slice(&axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap()).unwrap()
     }
 
-    async fn say(&self, n: u32, fields: Value) {
+    pub(crate) async fn say(&self, n: u32, fields: Value) {
         let mut message = json!({
             "message_id": n,
             "date": 1_795_341_600,
@@ -78,16 +80,16 @@ impl World {
         self.post(json!({ "update_id": n, "message": message })).await;
     }
 
-    fn agent(&self) -> TurnHandler {
+    pub(crate) fn agent(&self) -> TurnHandler {
         TurnHandler::new(self.stack.environment.clone()).unwrap()
     }
 
-    fn thinking(&self, mind: impl Mind + 'static) -> TurnHandler {
+    pub(crate) fn thinking(&self, mind: impl Mind + 'static) -> TurnHandler {
         TurnHandler::with_mind(self.stack.environment.clone(), Arc::new(mind)).in_chats()
     }
 
     /// Runs turns and deliveries until nothing is left to do.
-    async fn work(&self, turns: &TurnHandler) {
+    pub(crate) async fn work(&self, turns: &TurnHandler) {
         let deliveries = DeliveryHandler::new(self.stack.environment.clone());
         let queues = &self.stack.environment.queues;
         loop {
@@ -124,7 +126,7 @@ impl World {
     }
 
     /// What came with the newest message.
-    async fn attachment(&self) -> Attachment {
+    pub(crate) async fn attachment(&self) -> Attachment {
         let account = self.stack.environment.store.account(self.bot.account);
         let log = account.session_read(self.bot.id, &SessionKey::main("main"), 0, 1000).await.unwrap().entries;
         let user = log.iter().rev().find_map(|entry| match &entry.body {
@@ -138,9 +140,43 @@ impl World {
         self.stack.environment.store.account(self.bot.account).media_get(self.bot.id, &media.id).await.unwrap()
     }
 
-    fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn sent(&self) -> Vec<Sent> {
         self.telegram.sent(TOKEN)
     }
+}
+
+#[tokio::test]
+async fn an_album_is_one_turn_although_it_comes_in_pieces() {
+    let model = FakeModel::start();
+    model.echo();
+    let world = World::start(|bot| {
+        bot.model = ModelSettings {
+            model: Some("custom/m".to_owned()),
+            base_url: Some(model.base_url()),
+            ..ModelSettings::default()
+        };
+    })
+    .await;
+    world.telegram.add_file(TOKEN, "photo", PNG);
+    let photo = json!([{ "file_id": "photo", "width": 9, "height": 9 }]);
+    world.say(1, json!({ "photo": photo, "media_group_id": "77", "caption": "which one?" })).await;
+    let (queues, turns) = (&world.stack.environment.queues, world.agent());
+    let first = queues.receive(Queue::Turns, 10, Duration::ZERO).await.unwrap();
+    let response = turns.handle(event(&first), Instant::now() + WORK_TIME).await;
+    assert_eq!(response.batch_item_failures.len(), 1, "it waits for the others");
+    for n in 2..=3 {
+        world.say(n, json!({ "photo": photo, "media_group_id": "77" })).await;
+    }
+    sleep(Duration::from_millis(1_500)).await;
+    world.work(&turns).await;
+    assert_eq!(world.sent().len(), 1, "{:?}", world.sent());
+    let account = world.stack.environment.store.account(world.bot.account);
+    let log = account.session_read(world.bot.id, &SessionKey::main("main"), 0, 1000).await.unwrap().entries;
+    let pieces = log.iter().filter_map(|entry| match &entry.body {
+        EntryBody::User(user) => Some((entry.turn, user.attachments.len())),
+        _ => None,
+    });
+    assert_eq!(pieces.collect::<Vec<_>>(), [(log[0].turn, 1); 3]);
 }
 
 /// A server that writes down the same of whatever it hears, if it is asked in the right way.
@@ -211,6 +247,50 @@ async fn what_comes_with_a_message_is_kept_and_read() {
 }
 
 #[tokio::test]
+async fn pictures_leave_as_an_album_and_one_by_one_if_telegram_does_not_take_it() {
+    let world = World::start(|_| {}).await;
+    let environment = &world.stack.environment;
+    let account = environment.store.account(world.bot.account);
+    let reply = async |n: u32, files: &[(&'static [u8], &str)]| {
+        let mut media = vec![];
+        for (bytes, mime) in files {
+            let id = account.media_put(world.bot.id, mime, Bytes::from_static(bytes)).await.unwrap();
+            media.push(Media { id, mime: (*mime).to_owned(), size: bytes.len() as u64, name: None });
+        }
+        let now = environment.clock.now();
+        let outbound = Outbound {
+            id: OutboundId::reply(TurnId::from_parts(now, n.into()), 0),
+            account: world.bot.account,
+            bot: world.bot.id,
+            link: world.link.id,
+            channel: Channel::Telegram,
+            address: Address { kind: ChatKind::Direct, chat: n.to_string(), thread: None, reply_to: None },
+            text: "Here they are.".into(),
+            media,
+            buttons: vec![],
+            parent: None,
+            draft: None,
+            mark: None,
+            created_at: now,
+        };
+        environment.queues.send(&Task::Deliver(Box::new(outbound))).await.unwrap();
+        world.work(&world.agent()).await;
+        let sent = world.sent().into_iter().filter(|sent| sent.chat == n.to_string());
+        let shown = sent.map(|sent| (sent.file.map(|file| file.field), sent.is_in_album));
+        shown.map(|(field, is_in_album)| (field.unwrap_or_default(), is_in_album)).collect::<Vec<_>>()
+    };
+    let shown = |all: &[(&str, bool)]| all.iter().map(|(field, is)| ((*field).to_owned(), *is)).collect::<Vec<_>>();
+    let png = (PNG, "image/png");
+    let sent = reply(5, &[png, png, png, (b"a,b", "text/csv"), png]).await;
+    let album =
+        [("", false), ("photo0", true), ("photo1", true), ("photo2", true), ("document", false), ("photo", false)];
+    assert_eq!(sent, shown(&album));
+    world.telegram.assert_clean();
+    let sent = reply(6, &[png, (b"no picture", "image/png")]).await;
+    assert_eq!(sent, shown(&[("", false), ("photo", false), ("document", false)]));
+}
+
+#[tokio::test]
 async fn a_reply_carries_files_and_buttons() {
     let world = World::start(|_| {}).await;
     let environment = &world.stack.environment;
@@ -233,6 +313,7 @@ async fn a_reply_carries_files_and_buttons() {
         buttons: vec![Button { label: "Yes".into(), command: "/approve K7Q2 once".into() }],
         parent: None,
         draft: None,
+        mark: None,
         created_at: now,
     };
     environment.queues.send(&Task::Deliver(Box::new(outbound.clone()))).await.unwrap();
@@ -242,7 +323,7 @@ async fn a_reply_carries_files_and_buttons() {
     let files: Vec<_> = sent.iter().filter_map(|sent| sent.file.as_ref()).collect();
     let shown: Vec<_> = files.iter().map(|file| (file.field.as_str(), file.name.as_str(), &file.bytes[..])).collect();
     assert_eq!(shown, [("photo", "tide.png", PNG), ("document", "tide.csv", b"a,b")]);
-    let delivery = account.delivery_get(world.bot.id, &outbound.id).await.unwrap().unwrap();
+    let delivery = account.delivery_get(&outbound).await.unwrap().unwrap();
     assert_eq!(delivery.sent.len(), 3, "each part is on record");
     world.telegram.assert_clean();
 }
@@ -266,7 +347,7 @@ async fn a_press_says_its_buttons_command() {
 }
 
 /// Says a text bit by bit, each after a pause, and then ends with another one.
-struct Slow {
+pub(crate) struct Slow {
     bits: Vec<&'static str>,
     pause: Duration,
     end: &'static str,
@@ -314,8 +395,13 @@ impl Mind for Slow {
 
 const BITS: [&str; 3] = ["Low tide", " is at", " noon"];
 
-fn slow(end: &'static str) -> Slow {
+pub(crate) fn slow(end: &'static str) -> Slow {
     Slow { bits: BITS.to_vec(), pause: Duration::from_millis(1_900), end }
+}
+
+/// A mind that has always the same to say, and says it at once.
+pub(crate) fn says(end: &'static str) -> Slow {
+    Slow { bits: vec![], pause: Duration::ZERO, end }
 }
 
 #[tokio::test]

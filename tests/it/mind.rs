@@ -130,8 +130,8 @@ async fn an_obedient_model_does_no_harm() {
         // Another bot's person, and what was said there.
         ("message", json!({ "target": "telegram:666", "message": "hi" }), "is no chat that you may write to"),
         ("message", json!({ "target": "agent:main:telegram:direct:666", "message": "hi" }), "is no chat"),
-        ("sessions_history", json!({ "sessionKey": "agent:main:telegram:direct:666" }), "You hold no conversation"),
-        ("sessions_send", json!({ "sessionKey": "agent:victim:main", "message": "hi" }), "You hold no conversation"),
+        ("sessions_history", json!({ "sessionKey": "agent:main:telegram:direct:666" }), "There is no session"),
+        ("sessions_send", json!({ "sessionKey": "agent:victim:main", "message": "hi" }), "There is no session"),
         // The machine and the cloud's metadata: at once, by a redirect, by a name.
         ("web_fetch", json!({ "url": "http://169.254.169.254/latest/meta-data/" }), "is not a public address"),
         ("web_fetch", json!({ "url": page.url("/to-metadata") }), "is not a public address"),
@@ -167,6 +167,23 @@ async fn an_obedient_model_does_no_harm() {
     let of_obedient = requests.iter().filter(|request| request.contains("/page say"));
     assert!(of_obedient.into_iter().all(|request| !request.contains("my secret is heron")));
     model.assert_clean();
+}
+
+#[tokio::test]
+async fn a_file_of_the_web_chat_is_read_and_stays_to_be_had() {
+    let model = FakeModel::start();
+    let dir = tempfile::tempdir().unwrap();
+    let dev = DevProcess::start(dir.path(), &[]).await;
+    dev.bot("reader", &model.base_url()).await;
+    // "noon: low tide"
+    let file = json!({ "name": "notes.md", "data": "bm9vbjogbG93IHRpZGU=" });
+    let message = json!({ "text": "when?", "conversation": "c", "files": [file] });
+    let (status, answer) = dev.api("POST", "/v1/bots/reader/chat", Some(message)).await;
+    assert_eq!(status, 202, "{answer}");
+    let entries = dev.wait_for("reader", "c", "assistant", 1).await;
+    assert!(model.requests()[0].to_string().contains("noon: low tide"), "{}", model.requests()[0]);
+    let file = &entries[0]["files"][0];
+    assert_eq!((&file["name"], &file["mime"], &file["size"]), (&json!("notes.md"), &json!("text/plain"), &json!(14)));
 }
 
 #[tokio::test]

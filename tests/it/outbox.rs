@@ -20,6 +20,7 @@ async fn an_outbox_that_was_never_queued_is_swept() {
         media: vec![],
         buttons: vec![],
         draft: None,
+        mark: None,
         parent: None,
         id: OutboundId::reply(TurnId::from_parts(now, 1), 0),
         account: bot.account,

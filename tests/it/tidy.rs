@@ -128,12 +128,13 @@ fn every_sample_event_parses() {
 
 #[test]
 fn every_function_opens_with_its_contract() {
-    for function in functions() {
-        let main = fs::read_to_string(root().join("functions").join(&function).join("src/main.rs")).unwrap();
+    let functions = functions().into_iter().map(|function| format!("functions/{function}"));
+    for function in functions.chain(["gateway-fargate".to_owned()]) {
+        let main = fs::read_to_string(root().join(&function).join("src/main.rs")).unwrap();
         let mut lines = main.lines().filter(|line| *line != "//!");
         for start in ["//! ", "//! Trigger:", "//! Writes:", "//! Emits:", "//! Failure:"] {
             let line = lines.next().unwrap_or_default();
-            assert!(line.starts_with(start), "functions/{function}/src/main.rs wants a line `{start}…`, not {line:?}");
+            assert!(line.starts_with(start), "{function}/src/main.rs wants a line `{start}…`, not {line:?}");
         }
     }
 }
@@ -141,7 +142,7 @@ fn every_function_opens_with_its_contract() {
 #[test]
 fn no_file_is_too_long() {
     const MAX_LINES: usize = 800;
-    for path in ["crates", "functions", "cli"].iter().flat_map(|dir| files(root().join(dir), "rs")) {
+    for path in ["crates", "functions", "gateway-fargate", "cli"].iter().flat_map(|dir| files(root().join(dir), "rs")) {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines; {MAX_LINES} is the most", path.display());
     }

@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask COMMAND`. It depends on nothing, so it compiles in a second.
 
+mod image;
 mod steps;
 mod tally;
 mod tools;
@@ -14,8 +15,11 @@ Lowtide's own commands: cargo xtask COMMAND
   test [ARGS]      installs the tools, checks the template, runs `cargo test --workspace ARGS`
   template         checks template.yaml with cfn-lint and sam
   deny [CHECKS]    checks dependencies with cargo-deny: licenses, bans and sources if none are named
-  bench NAME ARGS  runs the benchmark NAME on optimised code: turn, sessions, log
+  bench NAME ARGS  runs the benchmark NAME on optimised code: turn, sessions, log, prompt, holder, schedules;
+                   or dashboard: weight and times of its pages in Chromium
+  dashboard        walks through the dashboard in Chromium; its pictures are in target/dashboard
   simulate ARGS    runs the turn engine in worlds that go wrong: --seeds N, --show SEED, --guards, --help
+  image [PROFILE]  builds the holder's image with buildah on a base made by debootstrap, and asks its health check (as root)
   tools            only installs the tools, under target/tools
 ";
 
@@ -40,7 +44,9 @@ fn run(args: &[String]) -> Result<(), Failure> {
         "template" => steps::template(),
         "deny" => steps::deny(rest),
         "bench" => steps::bench(rest),
+        "dashboard" => steps::dashboard(),
         "simulate" => steps::simulate(rest),
+        "image" => image::image(rest),
         "tools" => tools::install(),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

@@ -71,7 +71,48 @@ pub(crate) fn bench(args: &[String]) -> Result<(), Failure> {
     if args.is_empty() {
         return Err(Failure::new("`bench` wants the name of a benchmark", "for example `cargo xtask bench turn`"));
     }
-    run(optimised("bench").args(args), "see the benchmark's message above")
+    if args[0] == "dashboard" {
+        return in_browser("measure.mjs", "see the message above");
+    }
+    let mut bench = optimised("bench");
+    if args[0] == "holder" {
+        bench.env("LOWTIDE_TWILIGHT", twilight()?);
+    }
+    run(bench.args(args), "see the benchmark's message above")
+}
+
+/// Builds the program that holds bots with twilight, and says where it is.
+fn twilight() -> Result<PathBuf, Failure> {
+    let target = root().join("target/twilight");
+    let mut command = cargo();
+    command.args(["build", "--release", "--locked", "--manifest-path", "tests/twilight/Cargo.toml", "--target-dir"]);
+    run(command.arg(&target), "it needs to reach crates.io once")?;
+    Ok(target.join("release/twilight-holder"))
+}
+
+/// Walks through the dashboard of `lowtide dev` in a real browser.
+pub(crate) fn dashboard() -> Result<(), Failure> {
+    in_browser(
+        "walk.mjs",
+        "the step after the last `ok` above failed; the pictures in target/dashboard show the pages before it",
+    )
+}
+
+/// Runs a script of `tests/dashboard` on `lowtide dev` and a real browser.
+fn in_browser(script: &str, advice: &str) -> Result<(), Failure> {
+    let browser = tools::install_browser()?;
+    run(cargo().args(["build", "--package", "lowtide"]), "correct what the compiler reports")?;
+    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("lowtide")));
+    let lowtide = beside.unwrap_or_else(|| root().join("target/debug/lowtide"));
+    run(
+        Command::new("node")
+            .arg(format!("tests/dashboard/{script}"))
+            .env("LOWTIDE_BIN", lowtide)
+            .env("LOWTIDE_TOOLS", browser.packages)
+            .env("LOWTIDE_PICTURES", root().join("target/dashboard"))
+            .env("CHROMIUM", browser.program),
+        advice,
+    )
 }
 
 /// Runs worlds of the simulation of `tests/`.
@@ -89,12 +130,27 @@ fn optimised(program: &str) -> Command {
 
 /// Runs a program from the workspace's root and shows what it prints.
 pub(crate) fn run(command: &mut Command, advice: &str) -> Result<(), Failure> {
+    run_in(&root(), command, advice)
+}
+
+/// Like [`run`], from another directory.
+pub(crate) fn run_in(dir: &Path, command: &mut Command, advice: &str) -> Result<(), Failure> {
     announce(command);
-    match command.current_dir(root()).status() {
+    match command.current_dir(dir).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::new(format!("`{}` failed ({status})", line(command)), advice)),
         Err(error) => Err(unstartable(command, &error)),
     }
+}
+
+/// What a program prints, without the line's end.
+pub(crate) fn stdout(command: &mut Command) -> Result<String, Failure> {
+    announce(command);
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| unstartable(command, &error))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!("`{}` failed ({})", line(command), output.status), "see the message above"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Like [`run`], and counts the results of the test programs, for which cargo gives no total.

@@ -169,16 +169,36 @@ async fn next(State(shared): State<Shared>) -> Response {
     response
 }
 
-async fn respond(State(shared): State<Shared>, UrlPath(id): UrlPath<String>, body: Bytes) -> Response {
-    match serde_json::from_slice(&body) {
+async fn respond(
+    State(shared): State<Shared>,
+    UrlPath(id): UrlPath<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let is_stream = headers.get("lambda-runtime-function-response-mode").is_some_and(|mode| mode == "streaming");
+    let answer = if is_stream { streamed(&body) } else { serde_json::from_slice(&body).map_err(|it| it.to_string()) };
+    match answer {
         Ok(answer) => settle(&shared, &id, Ok(answer)),
         Err(error) => {
             let text = String::from_utf8_lossy(&body).into_owned();
-            lock(&shared.world).violations.push(format!("the response is not JSON ({error}): {text}"));
+            lock(&shared.world).violations.push(format!("the response is not what Lambda takes ({error}): {text}"));
             settle(&shared, &id, Err(json!({ "errorType": "Runtime.MarshalError", "errorMessage": text })))
         }
     }
 }
+
+/// A streamed HTTP response (`application/vnd.awslambda.http-integration-response`) as one that is not streamed: JSON with status and
+/// headers, eight zero bytes, the body.
+fn streamed(response: &[u8]) -> Result<Value, String> {
+    let end = response.windows(PRELUDE_END.len()).position(|bytes| bytes == PRELUDE_END);
+    let end = end.ok_or("a stream has eight zero bytes behind its status and headers")?;
+    let mut answer: Value = serde_json::from_slice(&response[..end]).map_err(|error| error.to_string())?;
+    answer["body"] = String::from_utf8_lossy(&response[end + PRELUDE_END.len()..]).into();
+    Ok(answer)
+}
+
+/// What ends the beginning of a streamed HTTP response.
+const PRELUDE_END: &[u8] = &[0; 8];
 
 async fn fail(State(shared): State<Shared>, UrlPath(id): UrlPath<String>, body: Bytes) -> Response {
     settle(&shared, &id, Err(reported(&body)))

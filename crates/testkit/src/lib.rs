@@ -7,14 +7,20 @@
 //! fail there, so this crate panics where a library would return an error.
 
 pub mod cloud;
+pub mod discord;
+pub mod discord_api;
+pub mod exchange;
 pub mod kms;
 pub mod lambda;
 pub mod model;
+pub mod slack;
 pub mod stack;
 pub mod telegram;
+pub mod whatsapp;
 pub mod wire;
 
 mod loopback;
+mod upgrade;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

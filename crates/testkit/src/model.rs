@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use crate::lock;
@@ -51,6 +52,8 @@ struct World {
     answers: Answers,
     key: Option<String>,
     latency: Duration,
+    /// Between the two halves of a streamed text.
+    pause: Duration,
     calls: u64,
     requests: Vec<Value>,
     violations: Vec<String>,
@@ -74,6 +77,7 @@ impl FakeModel {
             answers: Arc::new(echo),
             key: None,
             latency: Duration::ZERO,
+            pause: Duration::ZERO,
             calls: 0,
             requests: vec![],
             violations: vec![],
@@ -97,6 +101,11 @@ impl FakeModel {
     /// Waits this long before each answer.
     pub fn latency(&self, latency: Duration) {
         lock(&self.world).latency = latency;
+    }
+
+    /// Waits this long between the halves of each streamed text.
+    pub fn pause(&self, pause: Duration) {
+        lock(&self.world).pause = pause;
     }
 
     /// Answers the next requests with these, in order, and those after them as before.
@@ -196,12 +205,12 @@ async fn complete(State(world): State<Shared>, headers: HeaderMap, body: Bytes) 
         "choices": [{ "index": 0, "message": message, "finish_reason": reason }],
         "usage": usage,
     });
-    if request["stream"] == true { streamed(&completion) } else { axum::Json(completion).into_response() }
+    if request["stream"] == true { streamed(&completion, world.pause) } else { axum::Json(completion).into_response() }
 }
 
 /// A completion as a stream of chunks: its text in two halves, then its tool calls, each with its arguments behind it,
 /// then the reason why it ends, then its usage.
-fn streamed(completion: &Value) -> Response {
+fn streamed(completion: &Value, pause: Duration) -> Response {
     let message = &completion["choices"][0]["message"];
     let chunk = |delta: Value, reason: &Value| {
         let choices = json!([{ "index": 0, "delta": delta, "finish_reason": reason }]);
@@ -230,8 +239,15 @@ fn streamed(completion: &Value) -> Response {
     last["choices"] = json!([]);
     last["usage"] = completion["usage"].clone();
     chunks.push(last);
-    let mut body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
-    body.push_str("data: [DONE]\n\n");
+    let mut events: Vec<String> = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    events.push("data: [DONE]\n\n".to_owned());
+    // The role and the first half.
+    let rest = events.split_off(2).concat();
+    let parts = [(events.concat(), Duration::ZERO), (rest, pause)].map(|(part, pause)| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, std::convert::Infallible>(part)
+    });
+    let body = Body::from_stream(stream::iter(parts).then(|part| part));
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use domain::access::DmPolicy;
+use domain::link::{DiscordSettings, MatrixSettings, SlackSettings};
 use domain::{
-    AccessPolicy, Account, AccountId, Bot, BotId, BotStatus, Channel, Link, LinkId, LinkStatus, ModelSettings,
-    SessionScope,
+    AccessPolicy, Account, AccountId, Bot, BotId, BotStatus, Channel, Link, LinkId, LinkSettings, LinkStatus,
+    ModelSettings, SessionScope,
 };
 use embedded::Embedded;
 use queues::{Queue, Queues, Received};
@@ -27,6 +29,7 @@ pub fn draft_bot(environment: &Environment, account: AccountId, name: &str) -> B
         account,
         name: name.to_owned(),
         status: BotStatus::Active,
+        rest: None,
         agent: "main".to_owned(),
         model: ModelSettings::default(),
         time_zone: "UTC".to_owned(),
@@ -37,6 +40,9 @@ pub fn draft_bot(environment: &Environment, account: AccountId, name: &str) -> B
         turn_budget: None,
         abilities: Default::default(),
         streaming: Default::default(),
+        heartbeat: Default::default(),
+        heard_at: None,
+        heard_in: Default::default(),
         created_at: now,
         updated_at: now,
         version: 1,
@@ -61,6 +67,7 @@ pub async fn draft_link(
         bot: bot.id,
         channel: Channel::Telegram,
         settings: Default::default(),
+        webhook_secret: None,
         status: LinkStatus::Active,
         access,
         handle: Some("lowtide_test_bot".to_owned()),
@@ -114,11 +121,13 @@ impl Stack {
             queues: queues::QueueUrls {
                 turns: url(Queue::Turns),
                 outbound: url(Queue::Outbound),
+                jobs: url(Queue::Jobs),
                 turns_dlq: url(Queue::TurnsDeadLetters),
                 outbound_dlq: url(Queue::OutboundDeadLetters),
             },
             kms_key,
             telegram_api_base: runtime::TELEGRAM_API_BASE.to_owned(),
+            discord_api_base: runtime::DISCORD_API_BASE.to_owned(),
             model_timeout: Duration::from_secs(120),
             ..Settings::default()
         };
@@ -148,10 +157,17 @@ impl Stack {
             ("LOWTIDE_BUCKET", &settings.bucket),
             ("LOWTIDE_TURNS_QUEUE_URL", &queues.turns),
             ("LOWTIDE_OUTBOUND_QUEUE_URL", &queues.outbound),
+            ("LOWTIDE_JOBS_QUEUE_URL", &queues.jobs),
             ("LOWTIDE_TURNS_DLQ_URL", &queues.turns_dlq),
             ("LOWTIDE_OUTBOUND_DLQ_URL", &queues.outbound_dlq),
             ("LOWTIDE_TELEGRAM_API_BASE", &settings.telegram_api_base),
+            ("LOWTIDE_DISCORD_API_BASE", &settings.discord_api_base),
+            ("LOWTIDE_SLACK_API_BASE", &settings.slack_api_base),
         ];
+        let fetch_allow = settings.fetch_allow.join(",");
+        if !fetch_allow.is_empty() {
+            variables.push(("LOWTIDE_FETCH_ALLOW", &fetch_allow));
+        }
         let kms = self.kms.as_ref().map(FakeKms::url);
         if let Some(url) = &kms {
             variables.extend([("AWS_ENDPOINT_URL_KMS", url.as_str()), ("LOWTIDE_KMS_KEY", &settings.kms_key)]);
@@ -178,6 +194,7 @@ impl Stack {
         let queues = queues::QueueUrls {
             turns: over(&urls.turns),
             outbound: over(&urls.outbound),
+            jobs: over(&urls.jobs),
             turns_dlq: over(&urls.turns_dlq),
             outbound_dlq: over(&urls.outbound_dlq),
         };
@@ -230,6 +247,58 @@ impl Stack {
         link
     }
 
+    /// Links a bot to another channel than Telegram. `credentials` and `signing_secret` are sealed.
+    pub async fn link(
+        &self,
+        bot: &Bot,
+        settings: LinkSettings,
+        credentials: &str,
+        signing_secret: Option<&str>,
+        access: AccessPolicy,
+    ) -> Link {
+        let id = LinkId::from_parts(self.environment.clock.now(), self.environment.entropy.next_u128());
+        let mut link = draft_link(&self.environment, id, bot, credentials, "verify me", access).await;
+        if let Some(secret) = signing_secret {
+            let context = SecretContext::Webhook { account: bot.account, bot: bot.id, link: id };
+            let sealed = self.environment.store.keyring().seal(context, secret).await;
+            link.webhook_secret = Some(sealed.expect("it is sealed"));
+        }
+        (link.channel, link.settings) = (settings.channel(), settings);
+        self.environment.store.account(bot.account).link_create(&link).await.expect("the link is written");
+        link
+    }
+
+    /// Links a bot to Discord; whoever writes to it directly is let in.
+    pub async fn discord_link(&self, bot: &Bot, token: &str) -> Link {
+        let settings = DiscordSettings { application_id: "1".to_owned(), public_key: "00".repeat(32) };
+        let access = AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() };
+        let credentials = serde_json::json!({ "bot_token": token }).to_string();
+        self.link(bot, LinkSettings::Discord(settings), &credentials, None, access).await
+    }
+
+    /// Links a bot to a Matrix account of its own; whoever invites it or writes to it is let in.
+    pub async fn matrix_link(&self, bot: &Bot, homeserver: &str, user: &str, access_token: &str) -> Link {
+        let settings = MatrixSettings { homeserver: homeserver.to_owned(), user: user.to_owned() };
+        let credentials = serde_json::json!({ "access_token": access_token }).to_string();
+        self.link(bot, LinkSettings::Matrix(settings), &credentials, None, open_to_all()).await
+    }
+
+    /// Links a bot to a Slack app in socket mode, in whose channels it answers everybody.
+    pub async fn slack_socket_link(&self, bot: &Bot, bot_token: &str, app_token: &str) -> Link {
+        let settings = SlackSettings { socket: true, team: "T1".to_owned(), bot_user: "UBOT".to_owned() };
+        let credentials = serde_json::json!({ "bot_token": bot_token, "app_token": app_token }).to_string();
+        self.link(bot, LinkSettings::Slack(settings), &credentials, None, open_to_all()).await
+    }
+
+    /// Links a bot to an IRC server on this machine, and to a channel there, in which it answers everybody.
+    pub async fn irc_link(&self, bot: &Bot, port: u16, nick: &str, channel: &str) -> Link {
+        let settings = serde_json::json!({
+            "host": "127.0.0.1", "port": port, "tls": false, "nick": nick, "channels": [channel],
+        });
+        let settings = serde_json::from_value(settings).expect("settings of IRC");
+        self.link(bot, LinkSettings::Irc(settings), "{}", None, open_to_all()).await
+    }
+
     /// Takes all messages out of a queue that are to be had now.
     pub async fn take(&self, queue: Queue) -> Vec<Received> {
         let queues = &self.environment.queues;
@@ -245,4 +314,12 @@ impl Stack {
             }
         }
     }
+}
+
+/// Everybody is answered, in groups too, whether the bot is named or not.
+fn open_to_all() -> AccessPolicy {
+    let access = serde_json::json!({
+        "dm_policy": "open", "group_policy": "open", "groups": { "*": { "require_mention": false } },
+    });
+    serde_json::from_value(access).expect("rules of access")
 }

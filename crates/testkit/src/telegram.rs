@@ -39,6 +39,8 @@ pub struct Sent {
     /// Label and data of each button below it.
     pub buttons: Vec<(String, String)>,
     pub file: Option<SentFile>,
+    /// It was sent with others, as an album.
+    pub is_in_album: bool,
     /// What it said before each edit.
     pub before: Vec<String>,
     pub at: Instant,
@@ -197,12 +199,12 @@ async fn call(
     let Some(token) = bot.strip_prefix("bot").filter(|token| token.contains(':')) else {
         return error(StatusCode::NOT_FOUND, "Not Found");
     };
-    let (params, file) = match form::boundary(&headers) {
+    let (params, files) = match form::boundary(&headers) {
         Some(boundary) => match form::read(&body, &boundary) {
             Ok(form) => form,
             Err(reason) => return refuse(&mut lock(&world), &method, reason, &Value::Null),
         },
-        None => (serde_json::from_slice(&body).unwrap_or(Value::Null), None),
+        None => (serde_json::from_slice(&body).unwrap_or(Value::Null), vec![]),
     };
     if !lock(&world).bots.contains_key(token) {
         return failed(Failure::Unauthorised);
@@ -210,7 +212,7 @@ async fn call(
     match next_failure(&world, token, &params) {
         Some(Failure::Hang) => std::future::pending().await,
         Some(failure) => failed(failure),
-        None => answer(&mut lock(&world), token, &method, &params, file),
+        None => answer(&mut lock(&world), token, &method, &params, files),
     }
 }
 
@@ -241,7 +243,7 @@ fn failed(failure: Failure) -> Response {
     }
 }
 
-fn answer(world: &mut World, token: &str, method: &str, params: &Value, file: Option<SentFile>) -> Response {
+fn answer(world: &mut World, token: &str, method: &str, params: &Value, files: Vec<SentFile>) -> Response {
     let result = match method {
         "getMe" => Ok(get_me(&world.bots[token])),
         "setWebhook" => set_webhook(world, token, params),
@@ -251,8 +253,10 @@ fn answer(world: &mut World, token: &str, method: &str, params: &Value, file: Op
         }
         "sendMessage" => message::check(token, params).map(|sent| take(world, sent)),
         "sendPhoto" | "sendDocument" | "sendVoice" => {
-            message::check_file(token, method, params, file).map(|sent| take(world, sent))
+            message::check_file(token, method, params, files).map(|sent| take(world, sent))
         }
+        "sendMediaGroup" => message::check_album(token, params, files)
+            .map(|album| album.into_iter().map(|sent| take(world, sent)).collect()),
         "editMessageText" => edit(world, token, params),
         "deleteMessage" => delete(world, token, params),
         "getFile" => get_file(&world.bots[token], params),

@@ -1,5 +1,5 @@
-//! The wire between a worker and AWS: counts what passes, reads what transactions write, loses requests and answers,
-//! and tells when to kill the worker.
+//! The wire between a worker and AWS: counts what passes, reads what transactions write, loses requests and answers, is cut
+//! for a while, and tells when to kill the worker.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use runtime::LocalEndpoints;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::lock;
 use crate::loopback::Loopback;
@@ -48,6 +48,26 @@ struct Hop {
     http: reqwest::Client,
     traffic: Arc<Mutex<Traffic>>,
     killed: Arc<Notify>,
+    cut: watch::Receiver<Cut>,
+}
+
+/// Which services are not reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    #[default]
+    None,
+    All,
+    Queues,
+}
+
+impl Cut {
+    fn is_of(self, service: &str) -> bool {
+        match self {
+            Cut::None => false,
+            Cut::All => true,
+            Cut::Queues => service == "SQS",
+        }
+    }
 }
 
 /// A wire in front of the three services.
@@ -55,6 +75,7 @@ pub struct Wire {
     servers: [Loopback; 3],
     traffic: Arc<Mutex<Traffic>>,
     killed: Arc<Notify>,
+    cut: watch::Sender<Cut>,
 }
 
 impl Wire {
@@ -62,20 +83,27 @@ impl Wire {
     pub fn to(endpoints: &LocalEndpoints) -> Wire {
         let (traffic, killed) = (Arc::new(Mutex::new(Traffic::default())), Arc::new(Notify::new()));
         let http = reqwest::Client::new();
+        let cut = watch::Sender::default();
         let server = |service, upstream: &str| {
             let (traffic, killed) = (traffic.clone(), killed.clone());
-            let hop = Hop { service, upstream: upstream.to_owned(), http: http.clone(), traffic, killed };
+            let cut = cut.subscribe();
+            let hop = Hop { service, upstream: upstream.to_owned(), http: http.clone(), traffic, killed, cut };
             Loopback::serve(Router::new().fallback(pass).with_state(hop))
         };
         let servers =
             [server("DynamoDB", &endpoints.dynamodb), server("S3", &endpoints.s3), server("SQS", &endpoints.sqs)];
-        Wire { servers, traffic, killed }
+        Wire { servers, traffic, killed, cut }
     }
 
     /// Where the worker finds the services.
     pub fn endpoints(&self) -> LocalEndpoints {
         let [dynamodb, s3, sqs] = &self.servers;
         LocalEndpoints { dynamodb: dynamodb.url(), s3: s3.url(), sqs: sqs.url() }
+    }
+
+    /// Lets what is sent to services wait, unanswered, until the wire is cut elsewhere or nowhere.
+    pub fn cut(&self, cut: Cut) {
+        self.cut.send_replace(cut);
     }
 
     /// Lets the `n`-th request from now on, from 0, go wrong.
@@ -112,7 +140,11 @@ impl Wire {
     }
 }
 
-async fn pass(State(hop): State<Hop>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn pass(State(mut hop): State<Hop>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let service = hop.service;
+    if hop.cut.wait_for(|cut| !cut.is_of(service)).await.is_err() {
+        return lost();
+    }
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let operation = match target.and_then(|target| target.rsplit('.').next()) {
         Some(operation) => operation.to_owned(),

@@ -24,7 +24,13 @@ struct Args {
     /// For each guard, the first seed that breaks a promise without it.
     #[arg(long)]
     guards: bool,
+    /// With --guards: put these seeds into the table in ARCHITECTURE.md.
+    #[arg(long, requires = "guards")]
+    write: bool,
 }
+
+/// Where the table of guards is. Programs of this crate run in the workspace's root.
+const DOCUMENT: &str = "ARCHITECTURE.md";
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -56,17 +62,41 @@ fn main() -> ExitCode {
 
 fn guards(args: &Args) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
+    let mut seeds = Vec::new();
     for guard in Guard::ALL {
         let summary = run_many(args.first..args.first + args.seeds, Some(guard), true);
         match summary.broken.first() {
-            Some(report) => println!("| `{guard}` | {} | {} |", report.seed, report.violations[0]),
+            Some(report) => {
+                println!("| `{guard}` | {} | {} |", report.seed, report.violations[0]);
+                seeds.push((guard, report.seed));
+            }
             None => {
                 println!("| `{guard}` | none of {} | nothing was broken |", summary.seeds);
                 code = ExitCode::FAILURE;
             }
         }
     }
+    if args.write
+        && let Err(error) = write(&seeds)
+    {
+        eprintln!("{DOCUMENT} was not changed: {error}");
+        code = ExitCode::FAILURE;
+    }
     code
+}
+
+/// Puts the seeds into the second column of the document's table. What happens without a guard stands there in words.
+fn write(seeds: &[(Guard, u64)]) -> std::io::Result<()> {
+    let text = std::fs::read_to_string(DOCUMENT)?;
+    let line = |line: &str| {
+        let found = seeds.iter().find(|(guard, _)| line.starts_with(&format!("| `{guard}` | ")));
+        let words = line.splitn(4, '|').nth(3);
+        match (found, words) {
+            (Some((guard, seed)), Some(words)) => format!("| `{guard}` | {seed} |{words}\n"),
+            _ => format!("{line}\n"),
+        }
+    };
+    std::fs::write(DOCUMENT, text.lines().map(line).collect::<String>())
 }
 
 fn without(guard: Option<Guard>) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agent::{BotView, Mind, ModelError, ModelRequest, ToolContext};
 use channels::SendError;
-use delivery::{Body, Chunk, Outlet, Part};
+use delivery::{Body, Chunk, Login, Outlet, Part};
 use domain::turn::{Question, ToolRules};
 use domain::{Address, Answer, Bot, Context, EntryBody, ToolCall, ToolOutcome, ToolResult, Usage};
 use futures::future::BoxFuture;
@@ -226,12 +226,30 @@ impl Post {
     }
 }
 
+/// How many characters the channel takes at once.
+const LIMIT: usize = 90;
+
+/// The parts that a text is sent in. What is said of a question is sent whole, so that its code is.
+pub(super) fn parts_of(text: &str) -> Vec<String> {
+    if text.contains("my owner's approval") {
+        return vec![text.to_owned()];
+    }
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(LIMIT).map(|part| part.iter().collect()).collect()
+}
+
 impl Outlet for Post {
     fn chunks(&self, markdown: &str) -> Vec<Chunk> {
-        vec![Chunk { markup: markdown.to_owned(), plain: markdown.to_owned() }]
+        let chunk = |part: String| Chunk { markup: part.clone(), plain: part };
+        parts_of(markdown).into_iter().map(chunk).collect()
     }
 
-    fn send<'a>(&'a self, _: &'a str, to: &'a Address, part: &'a Part<'a>) -> BoxFuture<'a, Result<String, SendError>> {
+    fn send<'a>(
+        &'a self,
+        _: Login<'a>,
+        to: &'a Address,
+        part: &'a Part<'a>,
+    ) -> BoxFuture<'a, Result<String, SendError>> {
         Box::pin(async move {
             let key = part.key;
             let text = match &part.body {
@@ -243,7 +261,7 @@ impl Outlet for Post {
                 return Err(SendError::Temporary("no connection".to_owned()));
             }
             let is_new = self.sent().keys.insert(key.to_owned());
-            if is_new && key.contains(".ask.") {
+            if is_new && (key.contains(".ask.") || key.contains(".ask-owner.")) {
                 self.consider(&to.chat, &text);
             }
             if is_new || !self.has_keys {

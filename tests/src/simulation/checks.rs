@@ -7,7 +7,7 @@ use domain::{Entry, EntryBody, Inbound, MessageId, SessionKey, Task, TurnId};
 
 use testkit::cloud::Sent;
 
-use super::actors::SEND;
+use super::actors::{SEND, parts_of};
 use super::world::{OUTBOUND, OWNERS, TURNS, World};
 
 /// Every message that the door has accepted, as it was queued first, in order.
@@ -60,9 +60,15 @@ pub(super) async fn all(world: &World) -> Vec<String> {
         broken.extend(stops_were_heeded(world, session, &here, &log));
         broken.extend(turns_ended_once(world, &log));
         broken.extend(only_what_was_approved_ran(world, &log));
+        broken.extend(calm_worlds_have_no_trouble(world, session, &log));
         for entry in log {
             turns.entry(entry.turn).or_insert_with(Vec::new).push(entry);
         }
+    }
+    if world.weather.is_calm() {
+        broken.extend(
+            world.buried.lock().expect("one thread").iter().map(|why| format!("a dead letter in calm weather: {why}")),
+        );
     }
     broken.extend(replies_were_sent_once(world, &turns));
     broken.extend(tools_ran_once(world, &turns));
@@ -180,27 +186,37 @@ fn replies_were_sent_once(world: &World, turns: &BTreeMap<TurnId, Vec<Entry>>) -
     for (turn, entries) in turns {
         for entry in entries {
             let EntryBody::Asked { code, text, .. } = &entry.body else { continue };
-            let key = format!("{turn}.ask.{code}.0");
-            let read = sent.messages.iter().filter(|(_, k, t)| *k == key && t == text).count();
-            match read.checked_sub(1) {
-                None => broken.push(format!("{turn} asked {code}, and nobody read it")),
-                Some(more) => repeats += more as u64,
+            // Who does not own the bot is told that its owner is asked; the owner reads the question in a chat of their own.
+            let keys = [format!("{turn}.ask.{code}.0"), format!("{turn}.ask-owner.{code}.0")];
+            let [here, elsewhere] = keys.each_ref().map(|key| {
+                let read = sent.messages.iter().filter(|(_, k, _)| k == key);
+                read.map(|(.., said)| said.ends_with(text.as_str())).collect::<Vec<bool>>()
+            });
+            if here.is_empty() {
+                broken.push(format!("{turn} asked {code}, and nobody read it"));
             }
-            expected.insert(key);
+            if here.iter().any(|is_question| !is_question) && elsewhere.iter().any(|is_question| !is_question) {
+                broken.push(format!("{turn} asked {code}, and its owner read something else"));
+            }
+            repeats += here.len().saturating_sub(1) as u64 + elsewhere.len().saturating_sub(1) as u64;
+            expected.extend(keys);
         }
         let said = entries.iter().rev().find_map(|entry| match &entry.body {
             EntryBody::Assistant(answer) if answer.tool_calls.is_empty() => Some(&answer.text),
             EntryBody::Notice { text } | EntryBody::Failed { text, .. } => Some(text),
             _ => None,
         });
-        let key = format!("{turn}.0.0");
-        let read: Vec<&String> = sent.messages.iter().filter(|(_, k, _)| *k == key).map(|(.., text)| text).collect();
         let Some(said) = said else { continue };
-        expected.insert(key);
-        match read.as_slice() {
-            [] => broken.push(format!("{turn} said {said:?}, and nobody read it")),
-            [first, ..] if *first != said => broken.push(format!("{turn} said {said:?}, and {first:?} was read")),
-            _ => repeats += read.len() as u64 - 1,
+        for (index, part) in parts_of(said).iter().enumerate() {
+            let key = format!("{turn}.0.{index}");
+            let is_read = |(_, k, _): &&(String, String, String)| *k == key;
+            let read: Vec<&String> = sent.messages.iter().filter(is_read).map(|(.., text)| text).collect();
+            expected.insert(key);
+            match read.as_slice() {
+                [] => broken.push(format!("{turn} said {part:?}, and nobody read it")),
+                [first, ..] if *first != part => broken.push(format!("{turn} said {part:?}, and {first:?} was read")),
+                _ => repeats += read.len() as u64 - 1,
+            }
         }
     }
     for (chat, key, text) in &sent.messages {
@@ -212,6 +228,30 @@ fn replies_were_sent_once(world: &World, turns: &BTreeMap<TurnId, Vec<Entry>>) -
         broken.push(format!("{repeats} replies were read twice on a channel with keys"));
     } else if repeats > sent.unsure {
         broken.push(format!("{repeats} replies were read twice, and only {} workers may not have known", sent.unsure));
+    }
+    broken
+}
+
+/// Where nobody dies and nothing gets lost, each chat reads its answers in the order of its log, and nothing is given up or
+/// fails but a model that is busy again and again.
+fn calm_worlds_have_no_trouble(world: &World, session: &SessionKey, log: &[Entry]) -> Vec<String> {
+    if !world.weather.is_calm() {
+        return vec![];
+    }
+    let mut broken = Vec::new();
+    for entry in log {
+        if let EntryBody::Failed { text, detail } = &entry.body
+            && !detail.contains("busy")
+        {
+            broken.push(format!("{session}: {} failed in calm weather: {text} ({detail})", entry.turn));
+        }
+    }
+    let sent = world.post.sent();
+    let ended: Vec<TurnId> = log.iter().filter(|entry| entry.body.is_final()).map(|entry| entry.turn).collect();
+    let place = |turn: TurnId| sent.messages.iter().position(|(_, key, _)| *key == format!("{turn}.0.0"));
+    let read: Vec<usize> = ended.into_iter().filter_map(place).collect();
+    if !read.is_sorted() {
+        broken.push(format!("{session}: the answers were read in another order than they were given"));
     }
     broken
 }

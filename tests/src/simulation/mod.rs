@@ -195,21 +195,22 @@ pub struct Summary {
     pub broken: Vec<Report>,
 }
 
-/// Runs the worlds of `seeds` on all cores. Stops at the first broken promise if `stop_early`.
+/// Runs the worlds of `seeds` on all cores. With `stop_early` no world is begun behind one that has broken a promise, so that the
+/// first of them is the same on every machine.
 pub fn run_many(seeds: std::ops::Range<u64>, without: Option<Guard>, stop_early: bool) -> Summary {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let first_broken = std::sync::atomic::AtomicU64::new(u64::MAX);
     let work = |offset: u64| {
         let mut summary = Summary::default();
         for seed in seeds.clone().skip(usize::try_from(offset).unwrap_or_default()).step_by(threads as usize) {
-            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+            if stop_early && seed > first_broken.load(std::sync::atomic::Ordering::Relaxed) {
                 break;
             }
             let report = run(seed, without);
             summary.seeds += 1;
             summary.counts += report.counts;
             if !report.violations.is_empty() {
-                stop.store(stop_early, std::sync::atomic::Ordering::Relaxed);
+                first_broken.fetch_min(seed, std::sync::atomic::Ordering::Relaxed);
                 summary.broken.push(report);
             }
         }

@@ -61,6 +61,12 @@ impl Weather {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody dies or freezes here, and nothing gets lost.
+    pub(super) fn is_calm(&self) -> bool {
+        let Severity { die, freeze, lose } = self.severity;
+        die + freeze + lose == 0
+    }
+
     /// From now on nothing goes wrong any more.
     pub(super) fn clear_up(&self) {
         self.storm.store(false, Ordering::Relaxed);

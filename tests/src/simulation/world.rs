@@ -88,6 +88,8 @@ pub(super) struct World {
     pub(super) stops: Mutex<Vec<(SessionKey, Timestamp, u64)>>,
     /// The messages that their owner had asked again.
     pub(super) replayed: Mutex<BTreeSet<String>>,
+    /// What became a dead letter for another reason than a model that is busy.
+    pub(super) buried: Mutex<Vec<String>>,
     without: Option<Guard>,
     plan: Vec<Planned>,
     turns: TurnHandler,
@@ -139,7 +141,7 @@ impl World {
         let turns = TurnHandler::with_mind(environment.clone(), script.clone());
         let deliveries = DeliveryHandler::new(environment.clone()).with_outlet(domain::Channel::Telegram, post.clone());
         let plan = plan(rng);
-        let (stops, replayed) = (Mutex::new(vec![]), Mutex::default());
+        let (stops, replayed, buried) = (Mutex::default(), Mutex::default(), Mutex::default());
         World {
             cloud,
             environment,
@@ -151,6 +153,7 @@ impl World {
             link,
             stops,
             replayed,
+            buried,
             without,
             plan,
             turns,
@@ -279,7 +282,14 @@ impl World {
                     self.weather.count(|counts| counts.dead_letters += 1);
                     let task = Task::from_body(record.body.as_deref().unwrap_or_default());
                     let task = task.map_err(|error| format!("a dead letter is no task: {error}"))?;
-                    self.weather.note(format!("the owner replays a dead letter of {queue}: {}", brief(&task)));
+                    let reason =
+                        record.message_attributes.get("reason").and_then(|value| value.string_value.as_deref());
+                    let reason = reason.unwrap_or("it was received too often");
+                    let what = format!("{}: {reason}", brief(&task));
+                    self.weather.note(format!("the owner replays a dead letter of {queue}: {what}"));
+                    if !reason.contains("busy") {
+                        self.buried.lock().expect("one thread").push(what);
+                    }
                     if let Task::Message(inbound) = &task {
                         let id = inbound.message.as_str().to_owned();
                         self.replayed.lock().expect("one thread").insert(id);
@@ -404,7 +414,7 @@ impl World {
             return Done::Tick;
         }
         let before = self.cloud.sent(OUTBOUND).len();
-        let ticked = body.live(cron::tick(&self.environment)).await;
+        let ticked = body.live(cron::tick_turns(&self.environment)).await;
         let swept = self.cloud.sent(OUTBOUND).len().saturating_sub(before);
         if ticked.is_some() {
             self.weather.count(|counts| counts.swept_replies += swept as u64);
@@ -508,5 +518,7 @@ fn brief(task: &Task) -> String {
         Task::Message(inbound) => format!("{:?} of {}", inbound.text, inbound.session),
         Task::Continue(turn) => format!("{} goes on, {}", turn.turn, turn.session),
         Task::Deliver(outbound) => format!("{:?} to {}", outbound.text, outbound.address.chat),
+        Task::Job(fire) => format!("{} begins", fire.job),
+        Task::JobsDue(due) => format!("jobs of shard {}", due.shard),
     }
 }

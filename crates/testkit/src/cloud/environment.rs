@@ -70,6 +70,7 @@ impl Cloud {
         let queues = QueueUrls {
             turns: sqs::url("turns.fifo"),
             outbound: sqs::url("outbound.fifo"),
+            jobs: sqs::url("jobs"),
             turns_dlq: sqs::url("turns-dlq.fifo"),
             outbound_dlq: sqs::url("outbound-dlq.fifo"),
         };
@@ -78,6 +79,7 @@ impl Cloud {
             bucket: BUCKET.to_owned(),
             queues: queues.clone(),
             telegram_api_base: runtime::TELEGRAM_API_BASE.to_owned(),
+            discord_api_base: runtime::DISCORD_API_BASE.to_owned(),
             model_timeout: Duration::from_secs(120),
             ..Settings::default()
         };
@@ -100,11 +102,13 @@ impl Cloud {
         let _ = state.s3.create(BUCKET);
         for definition in QUEUES {
             let mut attributes = BTreeMap::from([
-                ("FifoQueue".to_owned(), "true".to_owned()),
-                ("ContentBasedDeduplication".to_owned(), "false".to_owned()),
                 ("VisibilityTimeout".to_owned(), definition.visibility_secs.to_string()),
                 ("MessageRetentionPeriod".to_owned(), definition.retention_secs.to_string()),
             ]);
+            if definition.is_fifo() {
+                attributes.insert("FifoQueue".to_owned(), "true".to_owned());
+                attributes.insert("ContentBasedDeduplication".to_owned(), "false".to_owned());
+            }
             if let Some((target, receives)) = definition.redrive {
                 let policy =
                     json!({ "deadLetterTargetArn": sqs::arn(target), "maxReceiveCount": receives.to_string() });

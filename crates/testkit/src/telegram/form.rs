@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// A file that a bot sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentFile {
-    /// The field that it came in: `photo`, `document` or `voice`.
+    /// The field that it came in: `photo`, `document` or `voice`; of an album, whatever name the album gives it.
     pub field: String,
     pub name: String,
     pub mime: String,
@@ -21,10 +21,10 @@ pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
     Some(boundary.trim_matches('"').to_owned())
 }
 
-/// The parameters of a form, and its file. What looks like JSON is read as it.
-pub(super) fn read(body: &[u8], boundary: &str) -> Result<(Value, Option<SentFile>), String> {
+/// The parameters of a form, and its files. What looks like JSON is read as it.
+pub(super) fn read(body: &[u8], boundary: &str) -> Result<(Value, Vec<SentFile>), String> {
     let delimiter = format!("--{boundary}");
-    let (mut params, mut file) = (json!({}), None);
+    let (mut params, mut files) = (json!({}), vec![]);
     let mut rest = body.strip_prefix(delimiter.as_bytes()).ok_or("the form does not begin with its boundary")?;
     while let Some(part) = rest.strip_prefix(b"\r\n") {
         let end = find(part, format!("\r\n{delimiter}").as_bytes()).ok_or("a part of the form has no end")?;
@@ -39,7 +39,7 @@ pub(super) fn read(body: &[u8], boundary: &str) -> Result<(Value, Option<SentFil
                     .lines()
                     .find_map(|line| line.to_lowercase().strip_prefix("content-type: ").map(str::to_owned));
                 let mime = mime.ok_or("a file of the form has no type")?;
-                file = Some(SentFile { field, name, mime, bytes: Bytes::copy_from_slice(content) });
+                files.push(SentFile { field, name, mime, bytes: Bytes::copy_from_slice(content) });
             }
             None => {
                 let text = std::str::from_utf8(content).map_err(|_| "a field of the form is not UTF-8")?;
@@ -47,7 +47,7 @@ pub(super) fn read(body: &[u8], boundary: &str) -> Result<(Value, Option<SentFil
             }
         }
     }
-    if rest.starts_with(b"--") { Ok((params, file)) } else { Err("the form has no end".to_owned()) }
+    if rest.starts_with(b"--") { Ok((params, files)) } else { Err("the form has no end".to_owned()) }
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -50,22 +50,18 @@ pub(super) fn check(token: &str, params: &Value) -> Result<Sent, String> {
         reply_to: reply_to(params)?,
         buttons: buttons(params)?,
         file: None,
+        is_in_album: false,
         before: vec![],
         at: Instant::now(),
     })
 }
 
 /// Checks `sendPhoto`, `sendDocument` and `sendVoice`.
-pub(super) fn check_file(token: &str, method: &str, params: &Value, file: Option<SentFile>) -> Result<Sent, String> {
-    let file = file.filter(|file| format!("send{}", file.field).eq_ignore_ascii_case(method));
+pub(super) fn check_file(token: &str, method: &str, params: &Value, files: Vec<SentFile>) -> Result<Sent, String> {
+    let [file] = <[SentFile; 1]>::try_from(files).map_err(|files| format!("one file, not {}", files.len()))?;
+    let file = Some(file).filter(|file| format!("send{}", file.field).eq_ignore_ascii_case(method));
     let file = file.ok_or_else(|| format!("there is no {} in the request", &method[4..].to_lowercase()))?;
-    if file.bytes.is_empty() {
-        return Err("file must be non-empty".to_owned());
-    }
-    let is_picture = [&b"\x89PNG"[..], b"\xff\xd8\xff", b"RIFF"].iter().any(|magic| file.bytes.starts_with(magic));
-    if method == "sendPhoto" && (!is_picture || file.bytes.len() > 10 << 20) {
-        return Err("IMAGE_PROCESS_FAILED".to_owned());
-    }
+    check_bytes(&file, method == "sendPhoto")?;
     Ok(Sent {
         id: 0,
         token: token.to_owned(),
@@ -76,9 +72,54 @@ pub(super) fn check_file(token: &str, method: &str, params: &Value, file: Option
         reply_to: reply_to(params)?,
         buttons: buttons(params)?,
         file: Some(file),
+        is_in_album: false,
         before: vec![],
         at: Instant::now(),
     })
+}
+
+fn check_bytes(file: &SentFile, is_photo: bool) -> Result<(), String> {
+    if file.bytes.is_empty() {
+        return Err("file must be non-empty".to_owned());
+    }
+    let is_picture = [&b"\x89PNG"[..], b"\xff\xd8\xff", b"RIFF"].iter().any(|magic| file.bytes.starts_with(magic));
+    if is_photo && (!is_picture || file.bytes.len() > 10 << 20) {
+        return Err("IMAGE_PROCESS_FAILED".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks `sendMediaGroup` of photos: <https://core.telegram.org/bots/api#sendmediagroup>
+pub(super) fn check_album(token: &str, params: &Value, mut files: Vec<SentFile>) -> Result<Vec<Sent>, String> {
+    let media = params["media"].as_array().ok_or("can't parse media JSON object")?;
+    if !(2..=10).contains(&media.len()) {
+        return Err("there must be 2-10 media in an album".to_owned());
+    }
+    if params.get("reply_markup").is_some() {
+        return Err("an album has no buttons".to_owned());
+    }
+    let mut album = Vec::new();
+    for piece in media {
+        let name = piece["media"].as_str().and_then(|media| media.strip_prefix("attach://"));
+        let at = files.iter().position(|file| piece["type"] == "photo" && Some(file.field.as_str()) == name);
+        let file = files.swap_remove(at.ok_or("wrong file identifier/HTTP URL specified")?);
+        check_bytes(&file, true)?;
+        album.push(Sent {
+            id: 0,
+            token: token.to_owned(),
+            chat: chat_id(params)?,
+            thread: thread(params)?,
+            text_html: piece["caption"].as_str().unwrap_or_default().to_owned(),
+            is_html: false,
+            reply_to: reply_to(params)?,
+            buttons: vec![],
+            file: Some(file),
+            is_in_album: true,
+            before: vec![],
+            at: Instant::now(),
+        });
+    }
+    if files.is_empty() { Ok(album) } else { Err("a file is no part of the album".to_owned()) }
 }
 
 /// <https://core.telegram.org/bots/api#inlinekeyboardmarkup>

@@ -53,6 +53,7 @@ fn outbound(n: u32) -> Outbound {
         media: vec![],
         buttons: vec![],
         draft: None,
+        mark: None,
         parent: None,
         id: OutboundId::reply(TurnId::from_parts(at(0), n.into()), 0),
         account: account(),
@@ -81,6 +82,7 @@ fn exchange(first_seq: u64, n: u32) -> Vec<Entry> {
         attachments: vec![],
         quote: None,
         sent_at: at(n.into()),
+        received_at: None,
     };
     let answer = Answer { text: format!("answer {n}"), model: "test/one".into(), ..Answer::default() };
     let entry = |(seq, body)| Entry {

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that meets the unexpected should stop there")]
 
 mod calls;
+mod holder;
 mod prompt;
+mod schedules;
 
 use std::alloc::System;
 use std::path::Path;
@@ -35,23 +37,35 @@ static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const TOKEN: &str = "900:bench-token";
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(holder::HOLDER) {
+        return gateway_fargate::process::main();
+    }
+    tokio::runtime::Runtime::new()?.block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["turn"] => Box::pin(turn(1000)).await,
         ["turn", count] => Box::pin(turn(count.parse().context("how many turns?")?)).await,
-        ["sessions"] => sessions(200, 20).await,
+        ["sessions"] => Box::pin(sessions(200, 20)).await,
         ["sessions", sessions, messages] => {
-            self::sessions(
-                sessions.parse().context("how many sessions?")?,
-                messages.parse().context("how many messages?")?,
-            )
-            .await
+            let sessions = sessions.parse().context("how many sessions?")?;
+            let messages = messages.parse().context("how many messages?")?;
+            Box::pin(self::sessions(sessions, messages)).await
         }
         ["log"] => log().await,
         ["prompt"] => prompt::print(GLOBAL),
-        _ => bail!("usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES] | log | prompt"),
+        ["holder"] => Box::pin(holder::holder(19_000)).await,
+        ["holder", "--bots", bots] => Box::pin(holder::holder(bots.parse().context("how many bots?")?)).await,
+        ["schedules"] => schedules::print(100_000).await,
+        ["schedules", count] => schedules::print(count.parse().context("how many jobs?")?).await,
+        [holder::DISCORD, bots] => holder::discord_process(bots.parse()?).await,
+        _ => bail!(
+            "usage: cargo xtask bench turn [TURNS] | sessions [SESSIONS MESSAGES] | log | prompt | holder [--bots N] | \
+             schedules [JOBS]"
+        ),
     }
 }
 
@@ -64,7 +78,7 @@ async fn turn(turns: usize) -> anyhow::Result<()> {
     telegram.add_bot(TOKEN, "bench_bot");
     let model = FakeModel::start();
     let dir = tempfile::tempdir()?;
-    let dev = start(dir.path(), &telegram).await?;
+    let dev = Box::pin(start(dir.path(), &telegram)).await?;
     let bench = Bench::prepare(&dev, &model).await?;
 
     // The first turns open connections and fill caches.
@@ -114,7 +128,7 @@ async fn sessions(sessions: usize, messages: usize) -> anyhow::Result<()> {
     let model = FakeModel::start();
     model.latency(Duration::from_millis(200));
     let dir = tempfile::tempdir()?;
-    let dev = start(dir.path(), &telegram).await?;
+    let dev = Box::pin(start(dir.path(), &telegram)).await?;
     let bench = Bench::prepare(&dev, &model).await?;
     let started = Instant::now();
     let posts = (0..sessions).map(|chat| {
@@ -238,6 +252,7 @@ fn entry(bot: &Bot, seq: u64) -> Entry {
             attachments: vec![],
             quote: None,
             sent_at: inbound.sent_at,
+            received_at: None,
         })
     } else {
         EntryBody::Assistant(Answer {
@@ -256,6 +271,7 @@ fn inbound(bot: &Bot, id: &str) -> Inbound {
     Inbound {
         is_owner: false,
         parent: None,
+        job: None,
         hops: 0,
         account: bot.account,
         bot: bot.id,
@@ -269,6 +285,7 @@ fn inbound(bot: &Bot, id: &str) -> Inbound {
         control: None,
         attachments: vec![],
         quote: None,
+        album: None,
         sent_at: bot.created_at,
         received_at: bot.created_at,
     }

@@ -123,6 +123,7 @@ fn entry(seq: u64) -> Entry {
             attachments: vec![],
             quote: None,
             sent_at: NOW,
+            received_at: None,
         }),
         1 => {
             let arguments = r#"{"url":"https://tides.example/today"}"#.to_owned();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_lambda_events::event::sqs::SqsMessage;
+use aws_lambda_events::event::sqs::{SqsMessage, SqsMessageAttribute};
 use tokio::time::Instant;
 
 use super::message::{Given, Message};
@@ -118,6 +118,14 @@ fn sqs_message(queue: &str, given: Given) -> SqsMessage {
     let mut event = SqsMessage::default();
     let attributes = system_attributes(&message, receipt);
     event.attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    // Attributes that are bytes are left out: nothing here sends any.
+    let texts = message.attributes.into_iter().filter_map(|(name, attribute)| {
+        let mut text = SqsMessageAttribute::default();
+        text.string_value = Some(attribute.string_value?);
+        text.data_type = Some(attribute.data_type);
+        Some((name, text))
+    });
+    event.message_attributes = texts.collect();
     event.md5_of_body = Some(digest::of_body(&message.body));
     event.message_id = Some(message.id);
     event.receipt_handle = Some(receipt.to_handle(queue));

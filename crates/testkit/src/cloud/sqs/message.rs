@@ -87,8 +87,8 @@ impl Receipt {
 const LONGEST_BODY: usize = 1024 * 1024;
 
 impl Draft {
-    /// What SQS asks of a message of a FIFO queue.
-    pub(crate) fn check(&self) -> Result<&str, Refusal> {
+    /// What SQS asks of a message of any queue.
+    fn check_content(&self) -> Result<(), Refusal> {
         let size = self.message_body.len();
         if !(1..=LONGEST_BODY).contains(&size) {
             return Err(Refusal::invalid_parameter(format!("A body has 1 to {LONGEST_BODY} bytes, not {size}.")));
@@ -99,15 +99,33 @@ impl Draft {
         if !values.chain([self.message_body.as_str()]).all(|text| text.chars().all(is_allowed)) {
             return Err(Refusal::invalid_message_contents());
         }
-        if self.delay_seconds != 0 {
-            return Err(Refusal::invalid_parameter("A message of a FIFO queue has no delay of its own."));
-        }
         for (name, attribute) in &self.message_attributes {
             let is_text = matches!(attribute.data_type.split('.').next(), Some("String" | "Number"));
             let value = if is_text { &attribute.string_value } else { &attribute.binary_value };
             if value.as_ref().is_none_or(String::is_empty) {
                 return Err(Refusal::invalid_parameter(format!("The message attribute '{name}' has no value.")));
             }
+        }
+        Ok(())
+    }
+
+    /// What SQS asks of a message of a standard queue.
+    pub(crate) fn check_standard(&self) -> Result<(), Refusal> {
+        self.check_content()?;
+        if self.message_deduplication_id.is_some() || !self.message_group_id.is_empty() {
+            return Err(Refusal::invalid_parameter("Deduplication ids and groups are for FIFO queues."));
+        }
+        if !(0..=900).contains(&self.delay_seconds) {
+            return Err(Refusal::invalid_parameter("DelaySeconds must be >= 0 and <= 900."));
+        }
+        Ok(())
+    }
+
+    /// What SQS asks of a message of a FIFO queue.
+    pub(crate) fn check(&self) -> Result<&str, Refusal> {
+        self.check_content()?;
+        if self.delay_seconds != 0 {
+            return Err(Refusal::invalid_parameter("A message of a FIFO queue has no delay of its own."));
         }
         check_id("MessageGroupId", &self.message_group_id)?;
         let deduplication = self.message_deduplication_id.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! SQS: FIFO queues.
+//! SQS: FIFO queues, and standard queues, which are simulated as if each message had a group of its own.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/> (JSON 1.0, one path, the operation in a
 //! header)
@@ -122,8 +122,8 @@ impl Sqs {
 
     /// Creates a queue, or accepts one that has these attributes.
     pub(crate) fn create(&mut self, name: &str, attributes: BTreeMap<String, String>) -> Result<(), Refusal> {
-        if attributes.get("FifoQueue").is_none_or(|value| value != "true") || !name.ends_with(".fifo") {
-            return Err(Refusal::invalid_parameter("only FIFO queues are simulated"));
+        if attributes.get("FifoQueue").is_some_and(|value| value == "true") != name.ends_with(".fifo") {
+            return Err(Refusal::invalid_parameter("a queue is FIFO if its name ends with .fifo, and only then"));
         }
         if attributes.get("ContentBasedDeduplication").is_some_and(|value| value == "true") {
             return Err(Refusal::invalid_parameter("deduplication by content is not simulated"));
@@ -178,18 +178,24 @@ impl Sqs {
     }
 
     fn send(&mut self, queue: &str, draft: Draft, now: Instant) -> Result<Value, Refusal> {
-        let deduplication_id = draft.check()?.to_owned();
         let sequence = self.last + 1;
         let queue = self.queue(queue)?;
+        let (deduplication_id, group) = if queue.is_fifo() {
+            (draft.check()?.to_owned(), draft.message_group_id.clone())
+        } else {
+            draft.check_standard()?;
+            (uuid(sequence), uuid(sequence))
+        };
+        let delay = Duration::from_secs(u64::try_from(draft.delay_seconds).unwrap_or(0));
         queue.expire(now);
         let message = Message {
             id: uuid(sequence),
             body: draft.message_body,
-            group: draft.message_group_id,
+            group,
             deduplication_id,
             attributes: draft.message_attributes,
             sent_at: now,
-            visible_at: now,
+            visible_at: now + delay,
             receives: 0,
         };
         let digests = (digest::of_body(&message.body), digest::of_attributes(&message.attributes));

@@ -1,4 +1,4 @@
-//! One FIFO queue: its messages in order, what it remembers, and the rules by which it gives messages out.
+//! One queue: its messages in order, what it remembers, and the rules by which it gives messages out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,6 +47,10 @@ impl Queue {
 
     pub(crate) fn arn(&self) -> String {
         super::arn(&self.name)
+    }
+
+    pub(crate) fn is_fifo(&self) -> bool {
+        self.name.ends_with(".fifo")
     }
 
     fn seconds(&self, attribute: &str, default: u64) -> Duration {

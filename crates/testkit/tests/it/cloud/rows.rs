@@ -272,7 +272,7 @@ async fn of_two_workers_one_wins_and_a_message_is_taken_in_once() {
     let first = commit(&worker, &session, &Head::default(), 1).await.unwrap();
     let lost = commit(&worker, &session, &Head::default(), 2).await;
     assert!(matches!(lost, Err(StoreError::Conflict(_))), "{lost:?}");
-    assert!(state.delivery_get(bot(), &outbound(2).id).await.unwrap().is_none());
+    assert!(state.delivery_get(&outbound(2)).await.unwrap().is_none());
     let again = commit(&worker, &session, &first, 1).await;
     assert!(matches!(&again, Err(StoreError::AlreadyTaken(taken)) if *taken == [message(1)]), "{again:?}");
     let second = commit(&worker, &session, &first, 2).await.unwrap();
@@ -301,7 +301,7 @@ async fn overdue_replies_are_found_until_they_are_put_off_or_delivered() {
     worker.store.outbox_put_off(&outbound(1), at(100)).await.unwrap();
     assert!(overdue(at(101)).await.is_empty(), "it was put off");
     assert_eq!(overdue(at(200)).await, [outbound(1)]);
-    let mut done = state.delivery_get(bot(), &outbound(1).id).await.unwrap().unwrap();
+    let mut done = state.delivery_get(&outbound(1)).await.unwrap().unwrap();
     done.status = DeliveryStatus::Delivered;
     state.delivery_put(&done).await.unwrap();
     assert!(overdue(at(10_000)).await.is_empty(), "it was delivered");

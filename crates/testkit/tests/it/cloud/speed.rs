@@ -30,7 +30,7 @@ async fn of_a_call() {
     report("TransactWriteItems of 4 rows", start, ROUNDS);
     let start = Instant::now();
     for _ in 0..ROUNDS {
-        state.delivery_get(bot(), &outbound(1).id).await.unwrap().unwrap();
+        state.delivery_get(&outbound(1)).await.unwrap().unwrap();
     }
     report("GetItem", start, ROUNDS);
     let start = Instant::now();
