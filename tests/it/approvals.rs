@@ -98,5 +98,11 @@ async fn the_owner_is_asked_in_their_own_chat_and_decides_there() {
     world.post(press(OWNER, 4)).await;
     world.work(&turns).await;
     assert_eq!(said_to(STRANGER).last().unwrap().text_html, "Paid.");
+
+    // What is said to the owner from now on must not go to the stranger: a decision shows no place.
+    let account = world.stack.environment.store.account(link.account);
+    let heard = account.bot_get(link.bot).await.unwrap().unwrap().heard_in;
+    assert!(heard.owner.is_some_and(|session| session.as_str().ends_with("direct:6")), "the owner's own session");
+    assert_eq!(heard.owner_chat.map(|chat| chat.address.chat), Some(OWNER.to_string()));
     world.telegram.assert_clean();
 }
