@@ -16,6 +16,7 @@ use domain::{
     ToolCall, ToolOutcome, ToolResult,
 };
 use queues::Queue;
+use testkit::exchange;
 use testkit::stack::Stack;
 use testkit::telegram::FakeTelegram;
 use tokio::time::Instant;
@@ -441,24 +442,12 @@ async fn sessions_are_listed_read_and_spoken_to_within_the_bot_alone() {
 #[tokio::test]
 async fn a_session_is_reached_however_many_are_newer() {
     let world = World::start().await;
-    let (account, now) = (world.account(), world.stack.environment.clock.now());
     world.hear(6, 1, "hello").await;
     for n in 0..120u64 {
         let (job, chat) = (format!("agent:main:cron:{n}").parse().unwrap(), session(u32::try_from(n).unwrap() + 100));
         for session in [job, chat] {
-            let head = domain::turn::Head { next_seq: 1, epoch: 1, updated_at: now, ..Default::default() };
-            let entry = world.log(&self::session(6)).await.remove(0);
-            let place = domain::turn::ReplyTo::of(&world.inbound(6, 1, "hello"));
-            let commit = store::Commit {
-                seen: &domain::turn::Head::default(),
-                head: &head,
-                entries: &[Entry { seq: 0, ..entry }],
-                marks: &[],
-                outbox: &[],
-                spending: &store::Spending::Nothing,
-                place: Some(&place),
-            };
-            account.session_commit(world.bot.id, &session, &commit).await.unwrap();
+            let inbound = Inbound { session, ..world.inbound(6, 1, "hello") };
+            exchange::answer(&world.stack.environment, &inbound, "Hi.").await;
         }
     }
     world.hear(5, 1, "do sessions").await;

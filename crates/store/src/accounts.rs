@@ -46,12 +46,7 @@ impl Store {
 
     /// The account of who deployed this. The first time it is `new`, whose record is yet to be written.
     pub async fn first_account(&self, new: AccountId) -> Result<AccountId, StoreError> {
-        let put = self.put_new(row(keys::first_account(), &new)?)?;
-        if self.transact(vec![put_action(put)]).await?.is_ok() {
-            return Ok(new);
-        }
-        let known: Option<AccountId> = self.record_get(keys::first_account()).await?;
-        known.ok_or(StoreError::Conflict("the deployment's account changed meanwhile"))
+        self.record_claim(keys::first_account(), new).await
     }
 }
 

@@ -7,6 +7,7 @@ use domain::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bots::put_action;
 use crate::error::{StoreError, unavailable};
 use crate::keys::Key;
 use crate::{Store, schema};
@@ -106,6 +107,19 @@ impl Store {
 
     pub(crate) async fn record_get<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {
         self.item_get(key).await?.map(|item| record(&item)).transpose()
+    }
+
+    /// The record of a row that is written once: `new`, unless there was one before.
+    pub(crate) async fn record_claim<T>(&self, key: Key, new: T) -> Result<T, StoreError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let put = self.put_new(row(key.clone(), &new)?)?;
+        if self.transact(vec![put_action(put)]).await?.is_ok() {
+            return Ok(new);
+        }
+        let known = self.record_get(key).await?;
+        known.ok_or(StoreError::Conflict("the record was deleted meanwhile"))
     }
 
     pub(crate) async fn item_put(&self, item: Item) -> Result<(), StoreError> {

@@ -47,20 +47,12 @@ fn role_text(role: Role) -> &'static str {
 impl Store {
     /// The user whom an identity provider (its issuer URL) calls `subject`. The first time it is `new`.
     pub async fn identity_user(&self, issuer: &str, subject: &str, new: UserId) -> Result<UserId, StoreError> {
-        let key = || keys::identity(issuer, subject);
-        if let Some(Identity { user }) = self.record_get(key()).await? {
+        let key = keys::identity(issuer, subject);
+        if let Some(Identity { user }) = self.record_get(key.clone()).await? {
             return Ok(user);
         }
-        let put = self.put_new(row(key(), &Identity { user: new })?)?;
-        match self.transact(vec![put_action(put)]).await? {
-            Ok(()) => Ok(new),
-            // Two browsers of one person at the same time.
-            Err(_) => {
-                let found: Option<Identity> = self.record_get(key()).await?;
-                let gone = || StoreError::Conflict("the identity changed meanwhile");
-                found.map(|identity| identity.user).ok_or_else(gone)
-            }
-        }
+        // Two browsers of one person may come at the same time.
+        Ok(self.record_claim(key, Identity { user: new }).await?.user)
     }
 
     /// The accounts that a user is a member of, the oldest first.

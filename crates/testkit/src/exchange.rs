@@ -45,7 +45,7 @@ async fn commit(
         marks: &[],
         outbox: &[],
         spending: &Spending::Nothing,
-        place: None,
+        place: Some(&ReplyTo::of(inbound)),
     };
     let account = environment.store.account(inbound.account);
     account.session_commit(inbound.bot, &inbound.session, &commit).await.expect("a new session");

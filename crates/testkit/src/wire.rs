@@ -48,26 +48,7 @@ struct Hop {
     http: reqwest::Client,
     traffic: Arc<Mutex<Traffic>>,
     killed: Arc<Notify>,
-    cut: watch::Receiver<Cut>,
-}
-
-/// Which services are not reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cut {
-    #[default]
-    None,
-    All,
-    Queues,
-}
-
-impl Cut {
-    fn is_of(self, service: &str) -> bool {
-        match self {
-            Cut::None => false,
-            Cut::All => true,
-            Cut::Queues => service == "SQS",
-        }
-    }
+    is_cut: watch::Receiver<bool>,
 }
 
 /// A wire in front of the three services.
@@ -75,7 +56,7 @@ pub struct Wire {
     servers: [Loopback; 3],
     traffic: Arc<Mutex<Traffic>>,
     killed: Arc<Notify>,
-    cut: watch::Sender<Cut>,
+    is_cut: watch::Sender<bool>,
 }
 
 impl Wire {
@@ -83,16 +64,16 @@ impl Wire {
     pub fn to(endpoints: &LocalEndpoints) -> Wire {
         let (traffic, killed) = (Arc::new(Mutex::new(Traffic::default())), Arc::new(Notify::new()));
         let http = reqwest::Client::new();
-        let cut = watch::Sender::default();
+        let is_cut = watch::Sender::default();
         let server = |service, upstream: &str| {
             let (traffic, killed) = (traffic.clone(), killed.clone());
-            let cut = cut.subscribe();
-            let hop = Hop { service, upstream: upstream.to_owned(), http: http.clone(), traffic, killed, cut };
+            let is_cut = is_cut.subscribe();
+            let hop = Hop { service, upstream: upstream.to_owned(), http: http.clone(), traffic, killed, is_cut };
             Loopback::serve(Router::new().fallback(pass).with_state(hop))
         };
         let servers =
             [server("DynamoDB", &endpoints.dynamodb), server("S3", &endpoints.s3), server("SQS", &endpoints.sqs)];
-        Wire { servers, traffic, killed, cut }
+        Wire { servers, traffic, killed, is_cut }
     }
 
     /// Where the worker finds the services.
@@ -101,9 +82,14 @@ impl Wire {
         LocalEndpoints { dynamodb: dynamodb.url(), s3: s3.url(), sqs: sqs.url() }
     }
 
-    /// Lets what is sent to services wait, unanswered, until the wire is cut elsewhere or nowhere.
-    pub fn cut(&self, cut: Cut) {
-        self.cut.send_replace(cut);
+    /// Lets what is sent to the services wait, unanswered, until the wire is mended.
+    pub fn cut(&self) {
+        self.is_cut.send_replace(true);
+    }
+
+    /// Lets pass what waits, and what is sent from now on.
+    pub fn mend(&self) {
+        self.is_cut.send_replace(false);
     }
 
     /// Lets the `n`-th request from now on, from 0, go wrong.
@@ -141,8 +127,7 @@ impl Wire {
 }
 
 async fn pass(State(mut hop): State<Hop>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let service = hop.service;
-    if hop.cut.wait_for(|cut| !cut.is_of(service)).await.is_err() {
+    if hop.is_cut.wait_for(|is_cut| !is_cut).await.is_err() {
         return lost();
     }
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());

@@ -15,7 +15,7 @@ use gateway_fargate::{LinkState, health};
 use runtime::Clock;
 use serde_json::Value;
 use testkit::discord::{FakeDiscord, Options};
-use testkit::wire::{Cut, Wire};
+use testkit::wire::Wire;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -38,10 +38,10 @@ async fn links_go_on_after_the_store_was_away() {
     let here = Here::start_in(world.stack.environment_over(&wire.endpoints()));
     world.discord.wait_for_bots(10, SOON).await;
     world.all_have_cursors().await;
-    wire.cut(Cut::All);
+    wire.cut();
     (0..10).for_each(|n| assert!(world.say(n)));
     sleep(Duration::from_secs(12)).await;
-    wire.cut(Cut::None);
+    wire.mend();
     world.all_are_queued().await;
     world.discord.wait_for_bots(10, SOON).await;
     (0..10).for_each(|n| assert!(world.say(n)));
@@ -74,7 +74,7 @@ async fn a_hand_over_ends_in_time_although_the_store_does_not_answer() {
     let wire = Wire::to(&world.stack.endpoints());
     let here = Here::start_in(world.stack.environment_over(&wire.endpoints()));
     world.discord.wait_for_bots(5, SOON).await;
-    wire.cut(Cut::All);
+    wire.cut();
     sleep(Duration::from_secs(2)).await;
     let told = Instant::now();
     here.stop().await;
@@ -101,13 +101,13 @@ async fn a_holder_that_cannot_say_that_it_lives_is_unhealthy_after_two_minutes()
         }
     };
     wait_for("/readyz", 200).await;
-    wire.cut(Cut::All);
+    wire.cut();
     ahead.fetch_add(60_000, Ordering::Relaxed);
     wait_for("/readyz", 503).await;
     assert_eq!(ask("/healthz").await, 200, "the store may come back");
     ahead.fetch_add(65_000, Ordering::Relaxed);
     wait_for("/healthz", 503).await;
-    wire.cut(Cut::None);
+    wire.mend();
     wait_for("/healthz", 200).await;
     here.stop().await;
 }
