@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::RequestBuilder;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 
 use crate::{DownloadError, MAX_DOWNLOAD, SendError};
@@ -26,6 +26,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// How long the channel wants to be left alone, if it says so.
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -57,6 +58,7 @@ pub(crate) async fn call(request: RequestBuilder, timeout: Duration, secret: &st
     let status = response.status().as_u16();
     // Discord writes fractions of a second.
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<f64>().ok());
+    let headers = std::mem::take(response.headers_mut());
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -64,7 +66,7 @@ pub(crate) async fn call(request: RequestBuilder, timeout: Duration, secret: &st
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, retry_after: seconds.and_then(pause), body: body.freeze() })
+    Ok(Answer { status, retry_after: seconds.and_then(pause), headers, body: body.freeze() })
 }
 
 /// Fetches a file of at most [`MAX_DOWNLOAD`] bytes.

@@ -10,6 +10,7 @@
 //! | a holder's sign of life ([`Store::holder_beat`]) | one write |
 //! | a slot changes hands ([`Store::slot_take`], [`Store::slot_release`]) | one conditional write |
 //! | a slot's links and cursors ([`Store::held_links`]) | one query |
+//! | who keeps a link's connection ([`Store::link_holder`]) | two reads |
 //! | cursors of up to 99 links of a slot ([`Store::cursors_put`]) | one transaction |
 //!
 //! Cursors are written on the condition that the slot still has the writer's epoch: a holder that was taken for dead, and
@@ -194,6 +195,14 @@ impl Store {
             .expression_attribute_values(":epoch", number(lease.epoch));
         let check = check.build().map_err(|e| unavailable("describe a write", &e))?;
         Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// The holder that lives and has a link's slot; `None`: nobody keeps the link's connection. Costs two reads.
+    pub async fn link_holder(&self, link: LinkId, now: Timestamp) -> Result<Option<HolderId>, StoreError> {
+        let lease: Option<SlotLease> = self.record_get(keys::lease(keys::slot_of(link))).await?;
+        let Some(id) = lease.and_then(|lease| lease.holder) else { return Ok(None) };
+        let holder: Option<HolderRow> = self.record_get(keys::holder(id)).await?;
+        Ok(holder.filter(|holder| holder.lives_until > now).map(|holder| holder.id))
     }
 
     /// What else is written with a link, so that the holder of its slot takes notice: whether it is to be held, and that

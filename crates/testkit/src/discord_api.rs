@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::lock;
 use crate::loopback::Loopback;
 
+/// The flag of an application in less than a hundred servers that may read what messages say.
+pub const MESSAGE_CONTENT: u64 = 1 << 19;
+
 /// The longest message, in characters.
 const MAX_TEXT: usize = 2000;
 
@@ -36,6 +39,10 @@ struct Guild {
     messages: Vec<DiscordMessage>,
     commands: Vec<Value>,
     interactions_url: Option<String>,
+    /// Of the application: what its intents are.
+    flags: u64,
+    /// The ids of the servers that the bot is in.
+    servers: Vec<String>,
     failures: Vec<(u16, Value)>,
     /// Interactions that wait for their answers.
     deferred: Vec<String>,
@@ -53,10 +60,17 @@ pub struct FakeDiscordApi {
 impl FakeDiscordApi {
     /// `public_key` is what it tells of the key that it would sign interactions with.
     pub fn start(token: &str, public_key: &str) -> FakeDiscordApi {
-        let guild = Guild { token: token.to_owned(), public_key: public_key.to_owned(), ..Guild::default() };
+        let guild = Guild {
+            token: token.to_owned(),
+            public_key: public_key.to_owned(),
+            flags: MESSAGE_CONTENT,
+            servers: vec!["600".to_owned()],
+            ..Guild::default()
+        };
         let guild = Arc::new(Mutex::new(guild));
         let router = Router::new()
             .route("/api/v10/users/@me", get(me))
+            .route("/api/v10/users/@me/guilds", get(servers))
             .route("/api/v10/applications/@me", get(application).patch(change_application))
             .route("/api/v10/applications/{id}/commands", put(set_commands))
             .route("/api/v10/channels/{channel}/messages", post(create))
@@ -99,6 +113,21 @@ impl FakeDiscordApi {
     pub fn interactions_url(&self) -> Option<String> {
         lock(&self.guild).interactions_url.clone()
     }
+
+    /// Has Discord post interactions elsewhere.
+    pub fn set_interactions_url(&self, url: &str) {
+        lock(&self.guild).interactions_url = Some(url.to_owned());
+    }
+
+    /// Sets the application's flags, [`MESSAGE_CONTENT`] at first.
+    pub fn set_flags(&self, flags: u64) {
+        lock(&self.guild).flags = flags;
+    }
+
+    /// Takes the bot out of all servers.
+    pub fn leave_servers(&self) {
+        lock(&self.guild).servers.clear();
+    }
 }
 
 type Shared = State<Arc<Mutex<Guild>>>;
@@ -133,7 +162,16 @@ async fn me(State(shared): Shared, headers: HeaderMap) -> Result<Json<Value>, Re
 async fn application(State(shared): Shared, headers: HeaderMap) -> Result<Json<Value>, Refused> {
     let mut guild = lock(&shared);
     guild.check(&headers)?;
-    Ok(Json(json!({ "id": "900", "verify_key": guild.public_key })))
+    Ok(Json(json!({
+        "id": "900", "verify_key": guild.public_key, "flags": guild.flags,
+        "interactions_endpoint_url": guild.interactions_url,
+    })))
+}
+
+async fn servers(State(shared): Shared, headers: HeaderMap) -> Result<Json<Value>, Refused> {
+    let mut guild = lock(&shared);
+    guild.check(&headers)?;
+    Ok(Json(guild.servers.iter().map(|id| json!({ "id": id, "name": "Marsh" })).collect()))
 }
 
 async fn change_application(

@@ -12,6 +12,7 @@ pub mod discord_api;
 pub mod exchange;
 pub mod kms;
 pub mod lambda;
+pub mod matrix;
 pub mod model;
 pub mod slack;
 pub mod stack;

@@ -16,6 +16,19 @@ use crate::loopback::Loopback;
 
 mod socket;
 
+/// The scopes that a token has at first.
+const SCOPES: [&str; 9] = [
+    "app_mentions:read",
+    "channels:history",
+    "chat:write",
+    "commands",
+    "files:read",
+    "files:write",
+    "groups:history",
+    "im:history",
+    "mpim:history",
+];
+
 /// The longest text that is taken whole, in characters.
 const MAX_TEXT: usize = 40_000;
 
@@ -53,6 +66,8 @@ pub struct SocketCounts {
 struct Workspace {
     /// Bot user by token.
     bots: HashMap<String, String>,
+    /// What all of them may do.
+    scopes: Vec<String>,
     messages: Vec<SlackMessage>,
     uploads: HashMap<String, (String, Vec<u8>)>,
     files: Vec<SlackFile>,
@@ -83,6 +98,7 @@ impl FakeSlack {
             .with_state(workspace.clone());
         let server = Loopback::serve(router);
         lock(&workspace).base = server.url();
+        lock(&workspace).scopes = SCOPES.map(str::to_owned).to_vec();
         FakeSlack { workspace, server }
     }
 
@@ -94,6 +110,11 @@ impl FakeSlack {
     /// Makes a bot user that a token belongs to.
     pub fn add_bot(&self, token: &str, user: &str) {
         lock(&self.workspace).bots.insert(token.to_owned(), user.to_owned());
+    }
+
+    /// Takes a scope from all tokens.
+    pub fn remove_scope(&self, scope: &str) {
+        lock(&self.workspace).scopes.retain(|known| known != scope);
     }
 
     /// Lets the next call fail once, with this status and error.
@@ -114,6 +135,11 @@ impl FakeSlack {
         let sockets = workspace.sockets.clone();
         lock(&sockets).app_tokens.insert(app_token.to_owned());
         workspace.socket_url.get_or_insert_with(|| format!("ws://{}/link", socket::serve(sockets)));
+    }
+
+    /// Revokes an app-level token. Connections that there are stay.
+    pub fn remove_app(&self, app_token: &str) {
+        lock(&self.sockets()).app_tokens.remove(app_token);
     }
 
     fn sockets(&self) -> Arc<Mutex<socket::Sockets>> {
@@ -206,10 +232,10 @@ fn text(params: &Value, name: &str) -> String {
 impl Workspace {
     fn answer(&mut self, method: &str, user: &str, params: &Value) -> Response {
         match method {
-            "auth.test" => Json(json!({
-                "ok": true, "user": "heron", "user_id": user, "team_id": "T1", "bot_id": "B1",
-            }))
-            .into_response(),
+            "auth.test" => {
+                let me = json!({ "ok": true, "user": "heron", "user_id": user, "team_id": "T1", "bot_id": "B1" });
+                ([("x-oauth-scopes", self.scopes.join(","))], Json(me)).into_response()
+            }
             "chat.postMessage" => self.post(params),
             "chat.update" => {
                 let (channel, ts) = (text(params, "channel"), text(params, "ts"));

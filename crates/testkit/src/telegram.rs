@@ -14,7 +14,7 @@ use axum::extract::{DefaultBodyLimit, Json, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::lock;
 use crate::loopback::Loopback;
@@ -68,6 +68,10 @@ struct Bot {
     id: i64,
     username: String,
     webhook: Option<(String, String)>,
+    /// The kinds of updates that were asked for with the webhook.
+    allowed_updates: Value,
+    /// What a method says in its answer beside what it would say by itself, or in its place.
+    told: HashMap<String, Map<String, Value>>,
     commands: Vec<String>,
     /// By `file_id`.
     files: HashMap<String, Bytes>,
@@ -159,6 +163,14 @@ impl FakeTelegram {
         }
     }
 
+    /// Has the answers to `method`, `getMe` or `getWebhookInfo`, say something in a field: what is chosen with `@BotFather`, or
+    /// what has become of updates.
+    pub fn tell(&self, token: &str, method: &str, field: &str, value: impl Into<Value>) {
+        let mut world = lock(&self.world);
+        let bot = world.bots.get_mut(token).expect("answers are for a registered bot");
+        bot.told.entry(method.to_owned()).or_default().insert(field.to_owned(), value.into());
+    }
+
     /// The webhook that was set: its URL and its secret.
     pub fn webhook(&self, token: &str) -> Option<(String, String)> {
         lock(&self.world).bots.get(token)?.webhook.clone()
@@ -247,6 +259,7 @@ fn answer(world: &mut World, token: &str, method: &str, params: &Value, files: V
     let result = match method {
         "getMe" => Ok(get_me(&world.bots[token])),
         "setWebhook" => set_webhook(world, token, params),
+        "getWebhookInfo" => Ok(webhook_info(&world.bots[token])),
         "deleteWebhook" => {
             world.bots.get_mut(token).expect("a registered bot").webhook = None;
             Ok(json!(true))
@@ -356,7 +369,28 @@ fn delete(world: &mut World, token: &str, params: &Value) -> Result<Value, Strin
 }
 
 fn get_me(bot: &Bot) -> Value {
-    json!({ "id": bot.id, "is_bot": true, "first_name": bot.username, "username": bot.username })
+    let me = json!({
+        "id": bot.id, "is_bot": true, "first_name": bot.username, "username": bot.username,
+        "can_join_groups": true, "can_read_all_group_messages": false,
+    });
+    told(bot, "getMe", me)
+}
+
+fn webhook_info(bot: &Bot) -> Value {
+    let url = bot.webhook.as_ref().map(|(url, _)| url.as_str()).unwrap_or_default();
+    let mut info = json!({ "url": url, "has_custom_certificate": false, "pending_update_count": 0 });
+    if !bot.allowed_updates.is_null() {
+        info["allowed_updates"] = bot.allowed_updates.clone();
+    }
+    told(bot, "getWebhookInfo", info)
+}
+
+/// An answer with what a test has a method say.
+fn told(bot: &Bot, method: &str, mut answer: Value) -> Value {
+    for (field, value) in bot.told.get(method).into_iter().flatten() {
+        answer[field] = value.clone();
+    }
+    answer
 }
 
 fn set_webhook(world: &mut World, token: &str, params: &Value) -> Result<Value, String> {
@@ -372,6 +406,7 @@ fn set_webhook(world: &mut World, token: &str, params: &Value) -> Result<Value, 
     }
     let bot = world.bots.get_mut(token).expect("a registered bot");
     bot.webhook = Some((url.to_owned(), secret.to_owned()));
+    bot.allowed_updates = params["allowed_updates"].clone();
     Ok(json!(true))
 }
 

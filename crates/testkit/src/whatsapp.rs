@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::lock;
 use crate::loopback::Loopback;
@@ -26,6 +26,8 @@ struct Business {
     /// What becomes of the next messages: a status and a body that refuse one, or nothing out of the ordinary.
     fates: VecDeque<Option<(u16, String)>>,
     files: HashMap<String, Vec<u8>>,
+    /// What is told of the number, by field.
+    number: Map<String, Value>,
     base: String,
 }
 
@@ -37,7 +39,16 @@ pub struct FakeWhatsApp {
 
 impl FakeWhatsApp {
     pub fn start(token: &str) -> FakeWhatsApp {
-        let business = Arc::new(Mutex::new(Business { token: token.to_owned(), ..Business::default() }));
+        let told = [
+            ("display_phone_number", "+1 555 010 0000"),
+            ("verified_name", "Heron and Sons"),
+            ("quality_rating", "GREEN"),
+            ("status", "CONNECTED"),
+            ("name_status", "APPROVED"),
+            ("code_verification_status", "VERIFIED"),
+        ];
+        let number = told.map(|(field, value)| (field.to_owned(), value.into())).into_iter().collect();
+        let business = Arc::new(Mutex::new(Business { token: token.to_owned(), number, ..Business::default() }));
         let router = Router::new()
             .route("/{version}/{number}", get(identity))
             .route("/{version}/{number}/messages", post(send))
@@ -76,6 +87,16 @@ impl FakeWhatsApp {
         lock(&self.business).files.insert(id.to_owned(), bytes.to_vec());
     }
 
+    /// Revokes the token and gives out another one.
+    pub fn replace_token(&self, token: &str) {
+        lock(&self.business).token = token.to_owned();
+    }
+
+    /// Changes what is told of the number in a field.
+    pub fn tell(&self, field: &str, value: &str) {
+        lock(&self.business).number.insert(field.to_owned(), value.into());
+    }
+
     /// What was sent, as it came.
     pub fn messages(&self) -> Vec<Value> {
         lock(&self.business).messages.clone()
@@ -107,6 +128,7 @@ impl Business {
 async fn identity(
     State(shared): Shared,
     Path((_, number)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refused> {
     let business = lock(&shared);
@@ -118,7 +140,14 @@ async fn identity(
         ));
     }
     business.check(&number, &headers)?;
-    Ok(Json(json!({ "id": NUMBER, "display_phone_number": "+1 555 010 0000" })))
+    // What is not asked for is not told, and what there is not is refused.
+    let mut told = json!({ "id": NUMBER });
+    let asked = query.as_deref().and_then(|query| query.strip_prefix("fields=")).unwrap_or_default().split(',');
+    for field in asked.filter(|field| !matches!(*field, "" | "id")) {
+        let value = business.number.get(field);
+        told[field] = value.ok_or_else(|| refused(400, 100, "Tried accessing nonexisting field"))?.clone();
+    }
+    Ok(Json(told))
 }
 
 async fn file(State(shared): Shared, Path(id): Path<String>, headers: HeaderMap) -> Result<Vec<u8>, Refused> {

@@ -15,8 +15,8 @@ use crate::bots;
 use crate::extract::{JsonBody, Parameters, Preconditions, Segments};
 use crate::pages::{List, PageQuery};
 use crate::problem::Problem;
-use crate::registration::{self, Given, Login, Registration};
-use crate::views::{LinkCreate, LinkPatch, LinkView, Page, WebhookView};
+use crate::registration::{self, Given, Login, Registration, inspection};
+use crate::views::{LinkCheckView, LinkCreate, LinkPatch, LinkView, Page, WebhookView};
 
 /// `GET /v1/bots/{bot}/links`
 pub(crate) async fn list(
@@ -256,11 +256,26 @@ pub(crate) async fn resume(
     }
 }
 
+/// `POST /v1/bots/{bot}/links/{link}/check`
+pub(crate) async fn check(
+    State(environment): State<Environment>,
+    caller: Caller,
+    Segments((bot, link)): Segments<(String, String)>,
+) -> Result<Json<LinkCheckView>, Problem> {
+    let bot = bots::find(&environment, caller, &bot).await?;
+    let link = of_bot(&environment, &bot, &link).await?;
+    let findings = inspection::inspect(&environment, &bot, &link).await?;
+    Ok(Json(LinkCheckView { checked_at: environment.clock.now(), findings }))
+}
+
 /// The caller's link with this id, of the bot with this id or name.
 pub(crate) async fn find(environment: &Environment, caller: Caller, bot: &str, link: &str) -> Result<Link, Problem> {
-    let bot = bots::find(environment, caller, bot).await?;
+    of_bot(environment, &bots::find(environment, caller, bot).await?, link).await
+}
+
+async fn of_bot(environment: &Environment, bot: &Bot, link: &str) -> Result<Link, Problem> {
     let found = match link.parse::<LinkId>() {
-        Ok(id) => environment.store.account(caller.account).link_get(bot.id, id).await?,
+        Ok(id) => environment.store.account(bot.account).link_get(bot.id, id).await?,
         Err(_) => None,
     };
     let shown: String = link.chars().take(80).collect();

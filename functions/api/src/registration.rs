@@ -1,6 +1,7 @@
 //! The channels' side of a link: checks credentials, registers webhooks and withdraws them.
 
 mod discord;
+pub(crate) mod inspection;
 mod irc;
 mod matrix;
 mod slack;

@@ -301,6 +301,15 @@ fn link_routes() -> ApiRouter<Environment> {
             post(BotsWrite, links::resume, "resumeLink", "Have a link take messages again"),
         )
         .api_route(
+            "/v1/bots/{bot}/links/{link}/check",
+            post(
+                BotsWrite,
+                links::check,
+                "checkLink",
+                "Ask a link's channel what the bot may do there, and what it lacks",
+            ),
+        )
+        .api_route(
             "/v1/bots/{bot}/links/{link}/pairings",
             get(SessionsRead, pairings::list, "listPairings", "List strangers who wait to be let in"),
         )

@@ -6,6 +6,7 @@ mod abilities;
 mod approvals;
 mod bots;
 mod chat;
+mod checks;
 mod events;
 mod openai;
 mod people;
@@ -35,6 +36,7 @@ pub use chat::{
     ChatAccepted, ChatDraft, ChatFile, ChatPage, ChatSend, ChatState, DraftView, EntryKind, EntryPage, EntryView,
     KeptFile, SessionPage, SessionView, StepKind, StepView, ToolCallView, TurnView, TurnsPage,
 };
+pub use checks::{FindingView, LinkCheckView};
 pub use events::{ApprovalGone, BotChanged, BotRemoved, SessionGrew};
 pub use openai::{
     Choice, Chunk, ChunkChoice, Completion, CompletionCreate, CompletionUsage, ContentIn, Delta, ImageIn, MessageIn,

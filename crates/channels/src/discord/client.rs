@@ -34,6 +34,10 @@ const ROWS: usize = 5;
 /// The longest description of a command, in characters.
 const MAX_DESCRIPTION: usize = 100;
 
+/// The flags of an application that may read what messages say: one in less than a hundred servers, and a verified one.
+/// <https://discord.com/developers/docs/resources/application#application-object-application-flags>
+const READS_CONTENT: u64 = 1 << 18 | 1 << 19;
+
 /// Discord's own code for a message that is not there any more.
 const UNKNOWN_MESSAGE: u64 = 10008;
 
@@ -74,6 +78,18 @@ pub struct Application {
     pub id: String,
     /// Ed25519, in hex: what signs interactions.
     pub verify_key: String,
+    #[serde(default)]
+    flags: u64,
+    /// Where Discord posts interactions; `None`: they come over the gateway.
+    pub interactions_endpoint_url: Option<String>,
+}
+
+impl Application {
+    /// Whether its bot is told what messages say, as [`INTENTS`](super::gateway::INTENTS) ask for. If not, Discord ends its
+    /// connections.
+    pub fn reads_content(&self) -> bool {
+        self.flags & READS_CONTENT != 0
+    }
 }
 
 #[derive(Deserialize)]
@@ -111,6 +127,13 @@ impl Client {
     /// The application of the token's bot.
     pub async fn application(&self, token: &str) -> Result<Application, SendError> {
         self.read(token, self.request(Method::GET, "/applications/@me", Some(token))).await
+    }
+
+    /// Whether the bot is in a server at all.
+    pub async fn is_in_server(&self, token: &str) -> Result<bool, SendError> {
+        let servers: Vec<Value> =
+            self.read(token, self.request(Method::GET, "/users/@me/guilds?limit=1", Some(token))).await?;
+        Ok(!servers.is_empty())
     }
 
     /// Has Discord post interactions to `url`, or with `None` send them over the gateway. Discord tries the address out

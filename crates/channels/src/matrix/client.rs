@@ -65,6 +65,8 @@ pub struct Identity {
     /// The name that people see and write to mention the bot; the homeserver's `whoami` does not tell it.
     #[serde(skip)]
     pub display_name: Option<String>,
+    /// The session that the token is of; an application service has none.
+    pub device_id: Option<String>,
 }
 
 impl Identity {
@@ -162,6 +164,16 @@ impl Client {
     ///
     /// [`SendError::Rejected`]: what answers is no homeserver. [`SendError::Unauthorised`]: it does not take the token.
     pub async fn check(&self) -> Result<Identity, SendError> {
+        self.versions().await?;
+        self.whoami().await
+    }
+
+    /// The versions of the specification that the homeserver knows, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Rejected`]: what answers is no homeserver.
+    pub async fn versions(&self) -> Result<Vec<String>, SendError> {
         #[derive(Deserialize)]
         struct Versions {
             #[serde(default)]
@@ -169,7 +181,7 @@ impl Client {
         }
         let answer: Result<Versions, CallError> = self.get(&["_matrix", "client", "versions"]).await;
         match answer {
-            Ok(Versions { versions }) if !versions.is_empty() => self.whoami().await,
+            Ok(Versions { versions }) if !versions.is_empty() => Ok(versions),
             // Some homeservers look at the token even here.
             Err(error @ CallError::Refused { status: 401, .. }) => Err(error.into()),
             Err(CallError::Failed(error)) => Err(error),

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn me() -> Identity {
-    Identity { user_id: "@heron:example.org".to_owned(), display_name: Some("Grey Heron".to_owned()) }
+    Identity { user_id: "@heron:example.org".to_owned(), display_name: Some("Grey Heron".to_owned()), device_id: None }
 }
 
 fn event(content: Value) -> Event {

@@ -388,6 +388,25 @@ impl<'a> Connection<'a> {
     }
 }
 
+impl Client {
+    /// Asks once whether the homeserver lets the bot listen, and for nothing of any room.
+    ///
+    /// # Errors
+    ///
+    /// As the homeserver refuses it.
+    pub async fn try_sync(&self) -> Result<(), SendError> {
+        let mut filter = first_filter();
+        filter["room"]["rooms"] = json!([]);
+        let mut url = self.url(&["_matrix", "client", "v3", "sync"]);
+        url.query_pairs_mut()
+            .append_pair("timeout", "0")
+            .append_pair("set_presence", "offline")
+            .append_pair("filter", &filter.to_string());
+        self.read::<Value>(self.request(Method::GET, url)).await?;
+        Ok(())
+    }
+}
+
 /// Messages and who comes and goes; no presence, typing, receipts or state.
 fn lean_filter() -> Value {
     let nothing = json!({ "types": [] });

@@ -17,6 +17,9 @@ pub const API_BASE: &str = "https://slack.com";
 /// The longest that a call may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Names the scopes of the token of a call, with commas between them.
+const SCOPES_HEADER: &str = "x-oauth-scopes";
+
 /// Slack's bounds of a button, in characters.
 const MAX_LABEL: usize = 75;
 const MAX_VALUE: usize = 2000;
@@ -132,6 +135,14 @@ impl Client {
         self.call(token, "auth.test", &json!({})).await
     }
 
+    /// The scopes that a token has; `None`: Slack does not say.
+    pub async fn scopes(&self, token: &str) -> Result<Option<Vec<String>>, SendError> {
+        let answer = self.answer(token, self.post("auth.test", token, &json!({}))).await?;
+        let header = answer.headers.get(SCOPES_HEADER).and_then(|value| value.to_str().ok());
+        let listed = |text: &str| text.split(',').map(|scope| scope.trim().to_owned()).collect();
+        Ok(header.map(listed))
+    }
+
     /// The address at which an app may open one connection of socket mode, within a minute. `app_token` is `xapp-…`.
     pub async fn open_connection(&self, app_token: &str) -> Result<String, SendError> {
         #[derive(Deserialize)]
@@ -222,8 +233,11 @@ impl Client {
         method: &str,
         params: &Value,
     ) -> Result<T, SendError> {
-        let url = format!("{}/api/{method}", self.api_base);
-        self.read(token, self.http.post(url).bearer_auth(token).json(params)).await
+        self.read(token, self.post(method, token, params)).await
+    }
+
+    fn post(&self, method: &str, token: &str, params: &Value) -> reqwest::RequestBuilder {
+        self.http.post(format!("{}/api/{method}", self.api_base)).bearer_auth(token).json(params)
     }
 
     async fn read<T: serde::de::DeserializeOwned>(
@@ -231,12 +245,17 @@ impl Client {
         token: &str,
         request: reqwest::RequestBuilder,
     ) -> Result<T, SendError> {
+        self.answer(token, request).await?.json()
+    }
+
+    /// An answer that says that the call was done.
+    async fn answer(&self, token: &str, request: reqwest::RequestBuilder) -> Result<rest::Answer, SendError> {
         let answer = rest::call(request, self.timeout, token).await?;
         if answer.status == 429 {
             return Err(answer.rate_limited());
         }
         let reply: Reply = answer.json()?;
-        if reply.ok { answer.json() } else { Err(failure(&reply, &answer, token)) }
+        if reply.ok { Ok(answer) } else { Err(failure(&reply, &answer, token)) }
     }
 }
 

@@ -62,6 +62,35 @@ pub struct Me {
     /// The handle, without `@`.
     pub username: String,
     pub first_name: String,
+    /// Whether people may add it to groups; a choice of its maker's with `@BotFather`, as the next one is.
+    pub can_join_groups: Option<bool>,
+    /// Whether it is shown everything that is said in groups, and not only what is meant for it.
+    pub can_read_all_group_messages: Option<bool>,
+}
+
+/// What Telegram knows of a bot's webhook: <https://core.telegram.org/bots/api#webhookinfo>
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct WebhookInfo {
+    /// Empty where none is set.
+    pub url: String,
+    /// How many updates wait to be fetched or posted.
+    #[serde(default)]
+    pub pending_update_count: u64,
+    /// When an update last could not be posted, in seconds since the epoch.
+    pub last_error_date: Option<u64>,
+    /// Why it could not.
+    pub last_error_message: Option<String>,
+    /// `None`: the kinds that bots get unless they ask for others, all of ours among them.
+    pub allowed_updates: Option<Vec<String>>,
+}
+
+impl WebhookInfo {
+    /// The kinds of updates that are needed, and are not posted.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        let is_missing =
+            |kind: &&str| self.allowed_updates.as_ref().is_some_and(|all| !all.iter().any(|it| it == kind));
+        ALLOWED_UPDATES.into_iter().filter(is_missing).collect()
+    }
 }
 
 /// The bot's id, which its token begins with and keeps when it is replaced: `123` of `123:AAF…`.
@@ -99,6 +128,13 @@ impl Client {
         });
         self.call::<Value>(token, "setWebhook", &params).await?;
         Ok(())
+    }
+
+    /// What Telegram knows of the webhook.
+    pub async fn webhook_info(&self, token: &str) -> Result<WebhookInfo, SendError> {
+        let mut info: WebhookInfo = self.call(token, "getWebhookInfo", &json!({})).await?;
+        info.last_error_message = info.last_error_message.map(|message| redact(&message, token));
+        Ok(info)
     }
 
     /// Ends the webhook; updates that wait are kept for up to 24 hours.

@@ -73,6 +73,27 @@ pub struct Identity {
     pub display_phone_number: String,
 }
 
+/// What Meta says of a number and of whom it is shown as. Fields that Meta leaves out are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// `+1 555 010 0000`
+    pub display_phone_number: String,
+    /// The name that people see.
+    pub verified_name: String,
+    /// `GREEN`, `YELLOW` or `RED`: what people think of its messages.
+    pub quality_rating: String,
+    /// `CONNECTED`, or why it is not.
+    pub status: String,
+    /// Whether Meta approves the name: `APPROVED`, `DECLINED`, …
+    pub name_status: String,
+    /// Whether the number was shown to be its owner's: `VERIFIED`, `NOT_VERIFIED`, or `EXPIRED` once the code is old.
+    pub code_verification_status: String,
+}
+
+/// The fields of [`Standing`], as Meta is asked for them.
+const STANDING: &str = "display_phone_number,verified_name,quality_rating,status,name_status,code_verification_status";
+
 #[derive(Deserialize)]
 struct Sent {
     messages: Vec<Id>,
@@ -157,6 +178,12 @@ impl Client {
     /// What the number is. The way to check a token.
     pub async fn identity(&self, number: Number<'_>) -> Result<Identity, SendError> {
         let url = format!("{}?fields=id,display_phone_number", self.url(number, ""));
+        self.read(number, self.http.get(url)).await
+    }
+
+    /// How the number stands with Meta.
+    pub async fn standing(&self, number: Number<'_>) -> Result<Standing, SendError> {
+        let url = format!("{}?fields={STANDING}", self.url(number, ""));
         self.read(number, self.http.get(url)).await
     }
 

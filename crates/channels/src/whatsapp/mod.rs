@@ -7,6 +7,6 @@ mod client;
 mod event;
 mod render;
 
-pub use client::{API_BASE, Client, Credentials, Identity, MAX_ABOVE_BUTTONS, Number};
+pub use client::{API_BASE, Client, Credentials, Identity, MAX_ABOVE_BUTTONS, Number, Standing};
 pub use event::{BadEvent, Event, SIGNATURE_HEADER, parse};
 pub use render::{MAX_TEXT, render};

@@ -105,3 +105,18 @@ async fn rows_that_are_read_at_the_same_time_are_read_together() {
     });
     assert!(join_all(reads).await.iter().all(|read| matches!(read, Err(StoreError::Unavailable { .. }))));
 }
+
+#[tokio::test]
+async fn a_link_is_held_by_who_lives_and_has_its_slot() {
+    let world = world().await;
+    let store = &world.store;
+    let link = LinkId::from_parts(at(0), 1);
+    assert_eq!(store.link_holder(link, at(0)).await.unwrap(), None);
+    let lease = store.slot_take(store::keys::slot_of(link), holder(1), None).await.unwrap().unwrap();
+    assert_eq!(store.link_holder(link, at(0)).await.unwrap(), None, "nobody has seen it alive");
+    store.holder_beat(holder(1), at(10)).await.unwrap();
+    assert_eq!(store.link_holder(link, at(9)).await.unwrap(), Some(holder(1)));
+    assert_eq!(store.link_holder(link, at(10)).await.unwrap(), None, "it has died");
+    store.slot_release(lease).await.unwrap();
+    assert_eq!(store.link_holder(link, at(9)).await.unwrap(), None);
+}

@@ -9,10 +9,10 @@ use super::{CALL_TIMEOUT, Given, Login, address, credentials, path, refused};
 use crate::problem::Problem;
 use crate::views::WebhookView;
 
-const WHAT: &str =
+pub(super) const WHAT: &str =
     "bot_token (\"Bot\", \"Reset Token\") from your application's page at discord.com/developers/applications";
 
-fn client(environment: &Environment) -> Client {
+pub(super) fn client(environment: &Environment) -> Client {
     Client::new(environment.http.clone(), &environment.settings.discord_api_base).with_timeout(CALL_TIMEOUT)
 }
 

@@ -10,11 +10,15 @@ use runtime::Environment;
 use super::{CALL_TIMEOUT, Given, Login, credentials, refused, settings};
 use crate::problem::Problem;
 
-const WHAT: &str = "access_token of the bot's own account (in Element: Settings, Help & About, Advanced; or from \
+pub(super) const WHAT: &str = "access_token of the bot's own account (in Element: Settings, Help & About, Advanced; or from \
                     POST /_matrix/client/v3/login)";
 
 /// A client that reaches public addresses, and private ones that the operator lists.
-fn client(environment: &Environment, settings: &MatrixSettings, login: &Credentials) -> Result<Client, String> {
+pub(super) fn client(
+    environment: &Environment,
+    settings: &MatrixSettings,
+    login: &Credentials,
+) -> Result<Client, String> {
     let guard = Guard::new(&environment.settings.fetch_allow).map_err(|error| error.to_string())?;
     let http = guard.client(Policy::none()).map_err(|error| error.to_string())?;
     let client = Client::new(http, &settings.homeserver, &login.access_token).map_err(|error| error.to_string())?;

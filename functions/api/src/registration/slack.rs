@@ -9,11 +9,15 @@ use super::{CALL_TIMEOUT, Given, Login, address, credentials, path, refused, set
 use crate::problem::Problem;
 use crate::views::WebhookView;
 
-const WHAT: &str = "bot_token (\"OAuth & Permissions\", it begins with xoxb-) and signing_secret (\"Basic Information\") \
+pub(super) const WHAT: &str = "bot_token (\"OAuth & Permissions\", it begins with xoxb-) and signing_secret (\"Basic Information\") \
                     from your app's page at api.slack.com/apps";
 
-const APP_TOKEN: &str = "the app-level token (\"Basic Information\", \"App-Level Tokens\", with the scope connections:write, it \
+pub(super) const APP_TOKEN: &str = "the app-level token (\"Basic Information\", \"App-Level Tokens\", with the scope connections:write, it \
                          begins with xapp-)";
+
+pub(super) fn client(environment: &Environment) -> Client {
+    Client::new(environment.http.clone(), &environment.settings.slack_api_base).with_timeout(CALL_TIMEOUT)
+}
 
 pub(super) async fn check(environment: &Environment, given: Given, before: Option<&Link>) -> Result<Login, Problem> {
     let known = before.and_then(|link| match &link.settings {
@@ -28,8 +32,7 @@ pub(super) async fn check(environment: &Environment, given: Given, before: Optio
     if login.signing_secret.is_none() && !settings.socket {
         return Err(Problem::unprocessable(format!("credentials.signing_secret is missing. Give {WHAT}.")));
     }
-    let client = Client::new(environment.http.clone(), &environment.settings.slack_api_base);
-    let client = client.with_timeout(CALL_TIMEOUT);
+    let client = client(environment);
     let me = client.auth_test(&login.bot_token).await;
     let me = me.map_err(|error| refused(Channel::Slack, &format!("give {WHAT}"), error))?;
     if me.bot_id.is_none() {

@@ -16,7 +16,7 @@ const NO_PUBLIC_URL: &str = "Telegram can't reach this machine. Start Lowtide wi
                              address that leads here, then remove this link and add it again; or register the webhook \
                              by hand with this path and secret.";
 
-fn client(environment: &Environment) -> Client {
+pub(super) fn client(environment: &Environment) -> Client {
     Client::new(environment.http.clone(), &environment.settings.telegram_api_base).with_timeout(CALL_TIMEOUT)
 }
 

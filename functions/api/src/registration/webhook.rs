@@ -62,10 +62,15 @@ pub(super) async fn check(environment: &Environment, given: Given, before: Optio
 fn check_url(environment: &Environment, url: &str, outbound_only: bool) -> Result<(), Problem> {
     let field = if outbound_only { "The address to post to" } else { "settings.reply_url" };
     let bad = |why: String| Problem::bad_request(format!("{field}: {why}; write it as https://host/path."));
-    let url = url.parse().map_err(|_| bad("it is not a URL".to_owned()))?;
-    let guard = Guard::new(&environment.settings.fetch_allow).map_err(|error| bad(error.to_string()))?;
+    judge(environment, url, outbound_only).map_err(bad)
+}
+
+/// Whether anything may be posted to an address, or why not.
+pub(super) fn judge(environment: &Environment, url: &str, outbound_only: bool) -> Result<(), String> {
+    let url = url.parse().map_err(|_| "it is not a URL".to_owned())?;
+    let guard = Guard::new(&environment.settings.fetch_allow).map_err(|error| error.to_string())?;
     let checked = if outbound_only { guard.check_private_way(&url) } else { guard.check_url(&url) };
-    checked.map_err(|refused| bad(refused.to_string()))
+    checked.map_err(|refused| refused.to_string())
 }
 
 /// 256 random bits.

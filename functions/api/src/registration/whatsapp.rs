@@ -9,8 +9,12 @@ use super::{CALL_TIMEOUT, Given, Login, address, credentials, path, refused, set
 use crate::problem::Problem;
 use crate::views::WebhookView;
 
-const WHAT: &str = "access_token (of a system user in Meta's business settings, so that it does not expire) and app_secret \
+pub(super) const WHAT: &str = "access_token (of a system user in Meta's business settings, so that it does not expire) and app_secret \
                     (\"App settings\", \"Basic\" of your app's page at developers.facebook.com/apps)";
+
+pub(super) fn client(environment: &Environment) -> Client {
+    Client::new(environment.http.clone(), &environment.settings.whatsapp_api_base).with_timeout(CALL_TIMEOUT)
+}
 
 pub(super) async fn check(environment: &Environment, given: Given, before: Option<&Link>) -> Result<Login, Problem> {
     let known = before.and_then(|link| match &link.settings {
@@ -32,9 +36,8 @@ pub(super) async fn check(environment: &Environment, given: Given, before: Optio
     let mut login: Credentials = credentials(environment, given.credentials, before, WHAT).await?;
     login.access_token = login.access_token.trim().to_owned();
     login.app_secret = login.app_secret.trim().to_owned();
-    let client = Client::new(environment.http.clone(), &environment.settings.whatsapp_api_base);
     let number = Number { id: &settings.phone_number_id, token: &login.access_token };
-    let me = client.with_timeout(CALL_TIMEOUT).identity(number).await;
+    let me = client(environment).identity(number).await;
     let me = me.map_err(|error| refused(Channel::WhatsApp, &format!("give {WHAT}"), error))?;
     let secret = serde_json::to_string(&login).map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok(Login {

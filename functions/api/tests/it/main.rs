@@ -16,6 +16,7 @@ mod errors;
 mod files;
 mod harness;
 mod life;
+mod link_checks;
 mod links;
 mod models;
 mod openai;
