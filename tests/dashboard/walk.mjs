@@ -106,6 +106,10 @@ async function walk() {
     await said("Ada is in, and owns the bot there.");
     telegram.say(555, "Ada", "are you there?");
     await until(() => telegram.sent.some(({ text }) => text.includes("are you there?")), "an answer on Telegram");
+    await click("Check");
+    const found = page.locator(".findings");
+    await found.getByText("Nothing is amiss.").waitFor();
+    assert.match(await found.innerText(), /long poll/);
   });
   await step("a schedule is added and run", async () => {
     await tab("Schedules");

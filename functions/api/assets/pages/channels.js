@@ -3,10 +3,11 @@
 import { Problem, botPath, get, items, patch, post, remove } from "../api.js";
 import { botHref, botPage } from "../bot_page.js";
 import { CHANNELS, channelLabel } from "../channels.js";
-import { h } from "../dom.js";
+import { h, replace } from "../dom.js";
 import { field, form, listed } from "../forms.js";
+import { icon } from "../icons.js";
 import { more } from "../paging.js";
-import { badge, button, card, confirm, copyable, empty, loaded, say, timeOf } from "../ui.js";
+import { badge, button, card, confirm, copyable, empty, loaded, say, sentence, timeOf } from "../ui.js";
 import { may } from "../who.js";
 
 const POLICIES = [["pairing", "Whoever is approved"], ["allowlist", "Listed people only"], ["open", "Everybody"], ["disabled", "Nobody"]];
@@ -40,6 +41,8 @@ function linkCard(bot, link, reload) {
     say(done);
     await reload();
   };
+  // It is there from the start, so that what comes into it is read out.
+  const found = h("div", { class: "findings", role: "status" });
   const title = [channelLabel(link.channel), link.handle && h("span", { class: "muted" }, ` @${link.handle}`)];
   return h("section", { class: "card" },
     h("div", { class: "bot-top" }, h("h2", {}, title), badge(...STATES[state])),
@@ -49,6 +52,10 @@ function linkCard(bot, link, reload) {
     accessForm(path, link, reload),
     may("bots:write") && loginForm(path, link, reload),
     may("bots:write") && h("p", { class: "actions" },
+      button("Check", async () => {
+        replace(found);
+        replace(found, findings(await post(path("check"))));
+      }),
       state === "active" ? button("Pause", act("pause", "Paused. What people write there is not answered."), {}) : button("Resume", act("resume", "It listens again."), { class: "primary" }),
       button("Remove", async () => {
         const sure = await confirm({ title: `Take ${bot.name} off ${channelLabel(link.channel)}?`, text: "Its login there is forgotten. The conversations stay.", action: "Remove it" });
@@ -56,7 +63,17 @@ function linkCard(bot, link, reload) {
         await remove(path(), { ifMatch: link.version });
         say("Removed.");
         await reload();
-      }, { class: "danger" })));
+      }, { class: "danger" })),
+    found);
+}
+
+/** What a check found, and what to do about it. */
+function findings({ checked_at: at, findings: all }) {
+  const wrong = all.filter(({ ok }) => !ok).length;
+  const summary = wrong === 0 ? "Nothing is amiss." : wrong === 1 ? "One thing needs you." : `${wrong} things need you.`;
+  return [h("p", {}, h("strong", {}, summary), " Checked ", timeOf(at), "."), h("ul", {}, all.map(({ what, ok, problem, what_to_do: todo }) =>
+    h("li", { class: ok ? "good" : "bad" }, icon(ok ? "check" : "alert"), h("div", {}, h("span", { class: "sr" }, ok ? "In order: " : "Amiss: "), h("strong", {}, what),
+      problem && h("p", {}, problem), todo && h("p", {}, sentence(todo))))))];
 }
 
 /** Strangers who were given a code. */
