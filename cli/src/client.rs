@@ -5,10 +5,10 @@ use std::time::Duration;
 use api::views::{
     AccountPatch, AccountView, ApprovalDecision, ApprovalView, AuditView, BotClone, BotCreate, BotLine, BotPatch,
     BotSkill, BotView, BrowserView, ChatAccepted, ChatPage, ChatSend, DeadLetterView, EntryPage, EntryView, FileView,
-    InvitationView, Items, KeyCreate, KeyCreated, KeyView, LinkCreate, LinkOffer, LinkOffered, LinkPatch, LinkView,
-    MemberInvite, MemberPatch, MemberView, MembersView, NoticeView, Page, PairingApprove, PairingApproved, PairingView,
-    ProblemView, PromptView, RunView, ScheduleView, SessionPage, SessionView, TemplateView, TurnsPage, UsageReport,
-    UsageView,
+    InvitationView, Items, KeyCreate, KeyCreated, KeyView, LinkCheckView, LinkCreate, LinkOffer, LinkOffered,
+    LinkPatch, LinkView, MemberInvite, MemberPatch, MemberView, MembersView, NoticeView, Page, PairingApprove,
+    PairingApproved, PairingView, ProblemView, PromptView, RunView, ScheduleView, SessionPage, SessionView,
+    TemplateView, TurnsPage, UsageReport, UsageView,
 };
 use domain::{BotId, JobId, LinkId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
@@ -324,6 +324,10 @@ impl Client {
 
     pub(crate) async fn link_resume(&self, bot: BotId, link: LinkId) -> Answer<LinkView> {
         self.json(self.link(Method::POST, bot, link, &["resume"])).await
+    }
+
+    pub(crate) async fn link_check(&self, bot: BotId, link: LinkId) -> Answer<LinkCheckView> {
+        self.json(self.link(Method::POST, bot, link, &["check"])).await
     }
 
     pub(crate) async fn link_delete(&self, bot: BotId, link: LinkId) -> Answer<()> {

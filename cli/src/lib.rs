@@ -46,6 +46,7 @@ Examples:
   lowtide bots tools tidy --ask write             ask you before it writes a file
   lowtide files tidy put skills/weather ./weather give it a skill
   lowtide links add telegram tidy                 put it on Telegram; asks for the token
+  lowtide links check tidy telegram               see what it lacks there, and what to do
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Lowtide cannot be reached, 4 no answer in time.";
 

@@ -1,6 +1,7 @@
 //! `lowtide links`: a bot's logins on channels, and who may write to it there.
 
 mod add;
+mod check;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -30,6 +31,8 @@ pub(crate) enum LinksCommand {
     List { bot: String },
     /// Change who may write to a bot there, and who owns it
     Change(ChangeArgs),
+    /// Ask a link's channel what the bot may do there, and see what it lacks; fails if there is anything to do
+    Check(Which),
     /// Have a link take no messages until it is resumed
     Pause(Which),
     /// Have a link take messages again; registers its webhook anew if that failed
@@ -148,6 +151,7 @@ pub(crate) async fn run(client: &Client, output: Output, command: LinksCommand) 
         LinksCommand::Add(AddCommand::Webhook(args)) => add::webhook(client, output, args).await,
         LinksCommand::List { bot } => list(client, output, &bot).await,
         LinksCommand::Change(args) => change(client, output, args).await,
+        LinksCommand::Check(which) => check::run(client, output, &which).await,
         LinksCommand::Pause(which) => {
             let (bot, link) = find(client, &which).await?;
             let link = client.link_pause(bot.id, link.id).await?;

@@ -157,6 +157,22 @@ async fn a_link_has_owners() {
 }
 
 #[tokio::test]
+async fn a_link_is_checked() {
+    let api = FakeApi::start(&["tidy", "other"]).await;
+    let fine = api.run(&["links", "check", "tidy", "telegram"]).await;
+    assert_eq!((fine.code, fine.stdout.as_str()), (0, "✓  token: @tidy_bot\n"), "{fine:?}");
+    let amiss = api.run(&["links", "check", "other", "telegram"]).await;
+    let expected = "✓  token: @tidy_bot\n✗  webhook\n   None is set.\n   → Give the link its token again.\n";
+    assert_eq!((amiss.code, amiss.stdout.as_str()), (1, expected), "{amiss:?}");
+    assert_eq!(amiss.stderr, "One finding needs you.\n");
+    let json = api.run(&["links", "check", "other", "telegram", "--json"]).await;
+    let check: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &check["findings"][1]["what"]), (1, &json!("webhook")), "{json:?}");
+    let nowhere = api.run(&["links", "check", "tidy", "slack"]).await;
+    assert_eq!((nowhere.code, nowhere.stderr.contains("names no single link")), (2, true), "{nowhere:?}");
+}
+
+#[tokio::test]
 async fn sessions_tell_what_they_took() {
     let api = FakeApi::start(&["tidy"]).await;
     let list = api.run(&["sessions", "tidy"]).await;

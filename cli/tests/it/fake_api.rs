@@ -53,6 +53,7 @@ impl FakeApi {
             .route("/v1/bots/{bot}/chat", post(chat_send).get(chat_read))
             .route("/v1/bots/{bot}/links", post(link_create).get(link_list))
             .route("/v1/bots/{bot}/links/{link}", patch(link_create))
+            .route("/v1/bots/{bot}/links/{link}/check", post(link_check))
             .route("/v1/bots/{bot}/links/{link}/pairings/approve", post(approve))
             .route("/v1/bots/{bot}/sessions", get(sessions))
             .route("/v1/bots/{bot}/sessions/{session}", get(session))
@@ -331,6 +332,17 @@ async fn link_list() -> Json<Value> {
     let mut link = link_of(&json!({ "dm_policy": "pairing", "owners": ["5"] }));
     link.as_object_mut().unwrap().remove("webhook");
     Json(json!({ "items": [link] }))
+}
+
+/// The link of the first bot is in order, and that of others has no webhook.
+async fn link_check(Path((bot, _)): Path<(String, String)>) -> Json<Value> {
+    let mut findings = vec![json!({ "what": "token: @tidy_bot", "ok": true })];
+    if bot != "bot_00000000000000000000000001" {
+        findings.push(json!({
+            "what": "webhook", "ok": false, "problem": "None is set.", "what_to_do": "Give the link its token again.",
+        }));
+    }
+    Json(json!({ "checked_at": 0, "findings": findings }))
 }
 
 async fn approve() -> Json<Value> {
