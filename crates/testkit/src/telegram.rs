@@ -163,8 +163,8 @@ impl FakeTelegram {
         }
     }
 
-    /// Has the answers to `method`, `getMe` or `getWebhookInfo`, say something in a field: what is chosen with `@BotFather`, or
-    /// what has become of updates.
+    /// Has the answers to `method`, `getMe`, `getWebhookInfo` or `getChatMember`, say something in a field: what is
+    /// chosen with `@BotFather`, what has become of updates, what the bot is in groups.
     pub fn tell(&self, token: &str, method: &str, field: &str, value: impl Into<Value>) {
         let mut world = lock(&self.world);
         let bot = world.bots.get_mut(token).expect("answers are for a registered bot");
@@ -260,6 +260,9 @@ fn answer(world: &mut World, token: &str, method: &str, params: &Value, files: V
         "getMe" => Ok(get_me(&world.bots[token])),
         "setWebhook" => set_webhook(world, token, params),
         "getWebhookInfo" => Ok(webhook_info(&world.bots[token])),
+        "getChatMember" => message::chat_id(params).map(|_| {
+            told(&world.bots[token], method, json!({ "status": "member", "user": { "id": params["user_id"] } }))
+        }),
         "deleteWebhook" => {
             world.bots.get_mut(token).expect("a registered bot").webhook = None;
             Ok(json!(true))

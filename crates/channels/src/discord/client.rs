@@ -85,8 +85,8 @@ pub struct Application {
 }
 
 impl Application {
-    /// Whether its bot is told what messages say, as [`INTENTS`](super::gateway::INTENTS) ask for. If not, Discord ends its
-    /// connections.
+    /// Whether its bot is told what messages say, as [`INTENTS`](super::gateway::INTENTS) ask for. If not, Discord ends
+    /// its connections.
     pub fn reads_content(&self) -> bool {
         self.flags & READS_CONTENT != 0
     }

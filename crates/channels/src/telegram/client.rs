@@ -137,6 +137,17 @@ impl Client {
         Ok(info)
     }
 
+    /// Whether a user, such as the bot itself, is an administrator of a group.
+    pub async fn is_administrator(&self, token: &str, chat: &str, user: i64) -> Result<bool, SendError> {
+        #[derive(Deserialize)]
+        struct Member {
+            status: String,
+        }
+        let params = json!({ "chat_id": id_value(chat), "user_id": user });
+        let member: Member = self.call(token, "getChatMember", &params).await?;
+        Ok(matches!(member.status.as_str(), "administrator" | "creator"))
+    }
+
     /// Ends the webhook; updates that wait are kept for up to 24 hours.
     pub async fn delete_webhook(&self, token: &str) -> Result<(), SendError> {
         self.call::<Value>(token, "deleteWebhook", &json!({ "drop_pending_updates": false })).await?;

@@ -40,6 +40,7 @@ function done(bot, link) {
     needsAddress && copyable("Webhook path", webhook.path),
     webhook?.secret && copyable("Secret", webhook.secret),
     webhook?.secret && h("p", { class: "hint" }, "The secret is shown only this once."),
+    needsAddress && h("p", {}, "“Check”, under the bot's channels, says later whether anything is missing there."),
     link.access.dm_policy === "pairing" && h("p", {}, "Write to the bot there: it answers with a code, and you let yourself in under its channels. The first who is let in owns the bot there."),
     h("p", { class: "actions" }, linkButton("See its channels", botHref(bot, "/channels"), "primary")));
 }

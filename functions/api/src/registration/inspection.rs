@@ -1,8 +1,8 @@
-//! What there is to say of a link that was made: whether its channel still takes the login, what the bot may do there, and
-//! where its messages go.
+//! What there is to say of a link that was made: whether its channel still takes the login, what the bot may do there,
+//! and where its messages go.
 //!
-//! Each finding stands for itself. A channel that refuses a call or does not answer is a finding, too; only trouble with our
-//! own records is an error.
+//! Each finding stands for itself. A channel that refuses a call or does not answer is a finding, too; only trouble
+//! with our own records is an error.
 
 mod discord;
 mod matrix;
@@ -13,7 +13,7 @@ mod whatsapp;
 
 use channels::SendError;
 use chrono::DateTime;
-use domain::access::{DmPolicy, GroupPolicy};
+use domain::access::{DmPolicy, GroupPolicy, GroupRule};
 use domain::{AccessPolicy, Bot, Channel, Link, LinkSettings, LinkStatus, Timestamp};
 use runtime::Environment;
 use serde::de::DeserializeOwned;
@@ -22,6 +22,9 @@ use url::Url;
 use super::{address, path, token};
 use crate::problem::Problem;
 use crate::views::FindingView;
+
+/// Stands for every group that has no rule of its own.
+const OTHER_GROUPS: &str = "*";
 
 /// Asks a link's channel anew, and our records.
 pub(crate) async fn inspect(environment: &Environment, bot: &Bot, link: &Link) -> Result<Vec<FindingView>, Problem> {
@@ -80,8 +83,8 @@ async fn holder(environment: &Environment, link: &Link) -> Result<Option<Finding
         None => amiss(
             "connection",
             "No holder looks after it, so that nothing is heard there.",
-            "A holder takes it within seconds. If none does, see that one runs: `lowtide dev` has its own, a stack needs its \
-             parameter HolderImage.",
+            "A holder takes it within seconds. If none does, see that one runs: `lowtide dev` has its own, a stack \
+             needs its parameter HolderImage.",
         ),
     }))
 }
@@ -160,10 +163,19 @@ fn hears_groups(access: &AccessPolicy) -> bool {
     }
 }
 
-/// Whether the link's rules have the bot listen to what does not name it as the channel does.
-fn hears_all_of_groups(access: &AccessPolicy) -> bool {
-    let is_loud = access.groups.values().any(|rule| !rule.require_mention) || !access.mention_patterns.is_empty();
-    hears_groups(access) && is_loud
+/// The groups in which the link's rules have the bot hear what does not name it as the channel does; `None`: groups that
+/// no rule names are among them.
+fn loud_groups(access: &AccessPolicy) -> Option<Vec<&str>> {
+    if !hears_groups(access) {
+        return Some(vec![]);
+    }
+    let is_loud = |rule: &GroupRule| !rule.require_mention || !access.mention_patterns.is_empty();
+    let is_open = access.group_policy == GroupPolicy::Open;
+    let others = access.groups.get(OTHER_GROUPS).copied().or_else(|| is_open.then(GroupRule::default));
+    if others.is_some_and(|rule| is_loud(&rule)) {
+        return None;
+    }
+    Some(access.groups.iter().filter(|(_, rule)| is_loud(rule)).map(|(group, _)| group.as_str()).collect())
 }
 
 /// Whether the link's rules let anybody write directly.
@@ -173,24 +185,27 @@ fn hears_direct(access: &AccessPolicy) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use domain::access::GroupRule;
-
     use super::*;
 
     #[test]
-    fn rules_say_whether_groups_are_listened_to() {
+    fn rules_say_which_groups_are_listened_to() {
         let mut access = AccessPolicy::default();
-        assert!(!hears_groups(&access) && !hears_all_of_groups(&access), "none is listed");
+        assert!(!hears_groups(&access), "none is listed");
         access.mention_patterns = vec!["heron".to_owned()];
-        assert!(!hears_all_of_groups(&access), "in which group?");
+        assert_eq!(loud_groups(&access), Some(vec![]), "in which group?");
         access.groups.insert("-100".to_owned(), GroupRule::default());
-        assert!(hears_groups(&access) && hears_all_of_groups(&access));
+        assert!(hears_groups(&access));
+        assert_eq!(loud_groups(&access), Some(vec!["-100"]));
+        access.group_policy = GroupPolicy::Open;
+        assert_eq!(loud_groups(&access), None, "the word counts everywhere");
         access.mention_patterns.clear();
-        assert!(!hears_all_of_groups(&access), "only who mentions it is heard");
+        assert_eq!(loud_groups(&access), Some(vec![]), "only who mentions it is heard");
         access.groups.insert("-200".to_owned(), GroupRule { require_mention: false });
-        assert!(hears_all_of_groups(&access));
+        assert_eq!(loud_groups(&access), Some(vec!["-200"]));
+        access.groups.insert("*".to_owned(), GroupRule { require_mention: false });
+        assert_eq!(loud_groups(&access), None);
         access.group_policy = GroupPolicy::Disabled;
-        assert!(!hears_groups(&access) && !hears_all_of_groups(&access));
+        assert_eq!((hears_groups(&access), loud_groups(&access)), (false, Some(vec![])));
     }
 
     #[test]

@@ -123,8 +123,12 @@ async fn telegrams_group_privacy_matters_where_the_bot_is_to_hear_more() {
 
     groups(json!({ "-100": { "require_mention": false } })).await;
     let (problem, what_to_do) = only(&api, &link, "group privacy").await;
-    assert!(problem.contains("without its handle"), "{problem}");
+    assert!(problem.contains("without its handle in -100,"), "{problem}");
     assert!(what_to_do.contains("/setprivacy") && what_to_do.contains("add it again"), "{what_to_do}");
+    telegram.tell(TELEGRAM_TOKEN, "getChatMember", "status", "administrator");
+    assert_eq!(amiss(&api, &link).await, [""; 0], "an administrator is shown everything");
+    groups(json!({ "*": { "require_mention": false } })).await;
+    assert!(only(&api, &link, "group privacy").await.0.contains("in its groups,"));
     telegram.tell(TELEGRAM_TOKEN, "getMe", "can_read_all_group_messages", true);
     assert_eq!(amiss(&api, &link).await, [""; 0]);
     telegram.tell(TELEGRAM_TOKEN, "getMe", "can_join_groups", false);

@@ -40,8 +40,8 @@ pub(super) async fn inspect(
                 "servers",
                 "The bot is in none, so that nobody can write to it.",
                 format!(
-                    "Open https://discord.com/oauth2/authorize?client_id={}&scope=bot%20applications.commands&permissions={PERMISSIONS} \
-                     and choose a server.",
+                    "Open https://discord.com/oauth2/authorize?client_id={}&scope=bot%20applications.commands&\
+                     permissions={PERMISSIONS} and choose a server.",
                     application.id
                 ),
             ),
@@ -58,8 +58,8 @@ fn content(application: &Application) -> FindingView {
         "message content intent",
         "It is off: Discord does not let the bot connect, since it asks for what messages say.",
         format!(
-            "Open https://discord.com/developers/applications/{}/bot, switch “Message Content Intent” on and save. Then resume \
-             the link if it has failed.",
+            "Open https://discord.com/developers/applications/{}/bot, switch “Message Content Intent” on and save. \
+             Then resume the link if it has failed.",
             application.id
         ),
     )
@@ -79,8 +79,8 @@ fn interactions(
         return amiss(
             "slash commands and buttons",
             format!("Discord posts them elsewhere ({}).", host(url)),
-            "Give the link its token again, which enters the address here; or empty “Interactions Endpoint URL” in “General \
-             Information” of the application's page.",
+            "Give the link its token again, which enters the address here; or empty “Interactions Endpoint URL” in \
+             “General Information” of the application's page.",
         );
     }
     if !settings.public_key.eq_ignore_ascii_case(&application.verify_key) {

@@ -48,8 +48,8 @@ fn account(settings: &MatrixSettings, me: &Identity) -> FindingView {
     if me.user_id != settings.user {
         return amiss(
             format!("access token: {}", me.user_id),
-            format!("The link is {}'s: what is said to that one is not heard.", settings.user),
-            "Give the link an access token of its own account, or the one that it has again to become the other account.",
+            format!("The link was made for {}: what is said to that account is not heard.", settings.user),
+            "Give the link an access token of that account, or the one that it has again to become the other account.",
         );
     }
     let device = me.device_id.as_deref().map(|device| format!(", device {device}")).unwrap_or_default();

@@ -76,8 +76,8 @@ fn scopes_of(access: &AccessPolicy, scopes: Option<&[String]>) -> Vec<FindingVie
         amiss(
             format!("scope {name}"),
             format!("The token lacks it: {without}."),
-            "Add it to “Bot Token Scopes” in “OAuth & Permissions” of your app's page at api.slack.com/apps, and install the app \
-             again.",
+            "Add it to “Bot Token Scopes” in “OAuth & Permissions” of your app's page at api.slack.com/apps, and \
+             install the app again.",
         )
     });
     let mut findings: Vec<FindingView> = needed.collect();

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use channels::telegram::{Me, WebhookInfo};
+use channels::telegram::{Client, Me, WebhookInfo};
 use domain::{Channel, Link, Timestamp};
+use futures::future::join_all;
 use runtime::Environment;
 
 use super::super::telegram::client;
-use super::{amiss, failed, fine, hears_all_of_groups, hears_groups, host, leads_here, time};
+use super::{amiss, failed, fine, hears_groups, host, leads_here, loud_groups, time};
 use crate::views::FindingView;
 
 const NEW_TOKEN: &str = "Send @BotFather /token and choose the bot, and give the link the token that it answers with.";
 
-/// How long a webhook that failed is spoken of once nothing waits for it any more: Telegram keeps its last error for good.
+/// How long a webhook that failed is spoken of once nothing waits for it any more: Telegram keeps its last error.
 const FRESH: Duration = Duration::from_secs(3600);
+
+/// Of so many groups Telegram is asked whether the bot is an administrator.
+const MAX_GROUPS: usize = 10;
 
 pub(super) async fn inspect(environment: &Environment, link: &Link, token: &str) -> Vec<FindingView> {
     let client = client(environment);
@@ -23,7 +27,7 @@ pub(super) async fn inspect(environment: &Environment, link: &Link, token: &str)
         Err(error) => return vec![failed("token", Channel::Telegram, error, NEW_TOKEN)],
     };
     let mut findings = vec![login(link, &me)];
-    findings.extend(groups(link, &me));
+    findings.extend(groups(&client, link, token, &me).await);
     match webhook {
         Ok(info) if link.is_held() => findings.push(poll(&info)),
         Ok(info) => findings.extend(posts(environment, link, &info)),
@@ -45,30 +49,52 @@ fn login(link: &Link, me: &Me) -> FindingView {
 }
 
 /// What the bot hears of groups, if it is to hear any.
-fn groups(link: &Link, me: &Me) -> Vec<FindingView> {
+async fn groups(client: &Client, link: &Link, token: &str, me: &Me) -> Vec<FindingView> {
     if !hears_groups(&link.access) {
         return vec![];
     }
     let joins = match me.can_join_groups {
         Some(false) => amiss(
             "groups",
-            "Nobody can add the bot to a group, and the link lists groups for it.",
+            "Nobody can add the bot to a group, and the link lets it listen there.",
             "Send @BotFather /setjoingroups, choose the bot and then “Enable”.",
         ),
         _ => fine("groups: it can be added to them"),
     };
-    let hears = match (me.can_read_all_group_messages, hears_all_of_groups(&link.access)) {
-        (Some(false), true) => amiss(
-            "group privacy",
-            "The link lets the bot answer in groups without its handle, but with privacy mode on Telegram does not show it \
-             such messages.",
-            "Send @BotFather /setprivacy, choose the bot and then “Disable”. After that remove the bot from each group and add \
-             it again. Or make it an administrator of the group: then it reads everything there, and this finding stays.",
-        ),
-        (Some(true), _) => fine("group privacy: off, it is shown all messages"),
-        _ => fine("group privacy: on, it is shown what is meant for it"),
+    if me.can_read_all_group_messages != Some(false) {
+        return vec![joins, fine("group privacy: off, it is shown all messages")];
+    }
+    let loud = loud_groups(&link.access);
+    let hears = match &loud {
+        Some(groups) if groups.is_empty() => fine("group privacy: on, it is shown what is meant for it"),
+        Some(groups) => privacy(&unheard(client, token, me, groups).await),
+        None => privacy(&["its groups"]),
     };
     vec![joins, hears]
+}
+
+/// The groups of which the bot is not shown everything: an administrator is, whatever its privacy.
+async fn unheard<'a>(client: &Client, token: &str, me: &Me, groups: &[&'a str]) -> Vec<&'a str> {
+    let asked = groups.iter().take(MAX_GROUPS).map(|group| client.is_administrator(token, group, me.id));
+    // Of a group that cannot be asked it is no administrator.
+    let are = join_all(asked).await.into_iter().map(|is| is.unwrap_or(false)).chain(std::iter::repeat(false));
+    groups.iter().zip(are).filter(|(_, is)| !is).map(|(group, _)| *group).collect()
+}
+
+fn privacy(unheard: &[&str]) -> FindingView {
+    if unheard.is_empty() {
+        return fine("group privacy: on, but it is an administrator where it is to hear everything");
+    }
+    amiss(
+        "group privacy",
+        format!(
+            "The link lets the bot answer without its handle in {}, but with privacy mode on Telegram does not show it \
+             such messages.",
+            unheard.join(", ")
+        ),
+        "Send @BotFather /setprivacy, choose the bot and then “Disable”. After that remove the bot from each group and \
+         add it again. Or make it an administrator there.",
+    )
 }
 
 /// Of a bot that is polled nothing may be posted.
@@ -107,12 +133,12 @@ fn elsewhere(environment: &Environment, info: &WebhookInfo) -> FindingView {
     };
     let what_to_do = match environment.settings.public_url {
         Some(_) => {
-            "Give the link its token again: that registers the webhook here. A program that set another one does so again \
-                    until it ends."
+            "Give the link its token again: that registers the webhook here. End the program that set another one, if \
+             one did."
         }
         None => {
-            "Start Lowtide with LOWTIDE_PUBLIC_URL set to an https:// address that leads here, and give the link its token \
-                 again; or have it poll."
+            "Start Lowtide with LOWTIDE_PUBLIC_URL set to an https:// address that leads here, and give the link its \
+             token again; or have it poll."
         }
     };
     amiss("webhook", problem, what_to_do)
@@ -128,7 +154,8 @@ fn delivery(now: Timestamp, info: &WebhookInfo) -> FindingView {
                 time(at),
                 info.last_error_message.as_deref().unwrap_or("it does not say why").trim_end_matches('.')
             ),
-            "See that the address is reached from outside with a certificate that browsers trust. Telegram tries again for a day.",
+            "See that the address is reached from outside, with a certificate that browsers trust. Telegram tries \
+             again for a day.",
         ),
         _ => fine(format!("webhook: {}", waiting(info))),
     }

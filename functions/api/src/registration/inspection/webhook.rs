@@ -16,8 +16,8 @@ pub(super) fn inspect(environment: &Environment, settings: &WebhookSettings) -> 
         Err(why) => amiss(
             "replies",
             format!("Nothing is posted to {}: {why}.", host(url)),
-            "Change settings.reply_url to a public address, https://host/path; or have whoever runs Lowtide list host and port in \
-             LOWTIDE_FETCH_ALLOW.",
+            "Change settings.reply_url to a public address, https://host/path; or have whoever runs Lowtide list host \
+             and port in LOWTIDE_FETCH_ALLOW.",
         ),
     }
 }

@@ -27,17 +27,12 @@ pub(super) async fn inspect(environment: &Environment, settings: &WhatsAppSettin
 }
 
 fn findings(standing: &Standing) -> Vec<FindingView> {
-    let Standing { display_phone_number: number, verified_name: name, .. } = standing;
-    vec![fine(format!("access token: {number}")), connection(standing), quality(&standing.quality_rating), {
-        match standing.name_status.as_str() {
-            "DECLINED" => amiss(
-                format!("name: {name}"),
-                "Meta declined the name that people are to see.",
-                format!("Enter another one for the number in {MANAGER}."),
-            ),
-            _ => fine(format!("name: {name}")),
-        }
-    }]
+    vec![
+        fine(format!("access token: {}", standing.display_phone_number)),
+        connection(standing),
+        quality(&standing.quality_rating),
+        name(standing),
+    ]
 }
 
 /// Meta leaves the status out of some numbers; a code that has expired was entered once.
@@ -71,5 +66,18 @@ fn quality(rating: &str) -> FindingView {
         "YELLOW" => fine("quality: medium, some people block the number or report it"),
         "GREEN" => fine("quality: high"),
         _ => fine("quality: not rated yet"),
+    }
+}
+
+/// What people see the number as.
+fn name(standing: &Standing) -> FindingView {
+    let what = format!("name: {}", standing.verified_name);
+    match standing.name_status.as_str() {
+        "DECLINED" => amiss(
+            what,
+            "Meta declined the name that people are to see.",
+            format!("Enter another one for the number in {MANAGER}."),
+        ),
+        _ => fine(what),
     }
 }
