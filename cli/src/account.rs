@@ -39,7 +39,7 @@ fn card(output: Output, account: &AccountView) -> String {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  lowtide usage\n  lowtide usage --by model --from 2026-11-01\n  lowtide usage --by day --bot tidy"
+    after_help = "Examples:\n  lowtide usage\n  lowtide usage --by model --from 2026-11-01\n  lowtide usage --by day --split model --bot tidy"
 )]
 pub(crate) struct UsageArgs {
     /// What models were used for, told apart by this; left out: what was spent of budgets
@@ -51,6 +51,9 @@ pub(crate) struct UsageArgs {
     /// The last day [default: today]
     #[arg(long, value_name = "DAY", requires = "by")]
     to: Option<String>,
+    /// Of --by day: each day in parts, told apart by this
+    #[arg(long, requires = "by", value_parser = ["bot", "channel", "model"])]
+    split: Option<String>,
     /// One bot alone
     #[arg(long, requires = "by")]
     bot: Option<String>,
@@ -59,8 +62,13 @@ pub(crate) struct UsageArgs {
 /// Runs `lowtide usage`.
 pub(crate) async fn usage(client: &Client, output: Output, args: UsageArgs) -> anyhow::Result<()> {
     if let Some(by) = &args.by {
-        let query =
-            [("by", Some(by)), ("from", args.from.as_ref()), ("to", args.to.as_ref()), ("bot", args.bot.as_ref())];
+        let query = [
+            ("by", Some(by)),
+            ("from", args.from.as_ref()),
+            ("to", args.to.as_ref()),
+            ("split", args.split.as_ref()),
+            ("bot", args.bot.as_ref()),
+        ];
         let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
         let report = client.usage_report(&query).await?;
         return output.show(&report, || report_table(output, by, &report));
@@ -80,13 +88,17 @@ pub(crate) async fn usage(client: &Client, output: Output, args: UsageArgs) -> a
 }
 
 fn report_table(output: Output, by: &str, report: &UsageReport) -> String {
-    let row = |line: &UsageLine| {
+    let row = |line: &UsageLine, mark: &str| {
         let Usage { input, output, cached, .. } = line.usage;
         let numbers = [line.turns, line.calls, input, cached, output].map(|number| number.to_string());
         let [turns, calls, input, cached, output] = numbers;
-        [line.name.clone(), turns, calls, input, cached, output, dollars(line.cost)]
+        [format!("{mark}{}", line.name), turns, calls, input, cached, output, dollars(line.cost)]
     };
-    let rows: Vec<_> = report.items.iter().chain([&report.total]).map(row).collect();
+    let with_parts = |line: &UsageLine| {
+        let parts: Vec<_> = line.parts.iter().map(|part| row(part, "- ")).collect();
+        std::iter::once(row(line, "")).chain(parts)
+    };
+    let rows: Vec<_> = report.items.iter().chain([&report.total]).flat_map(with_parts).collect();
     let by = by.to_uppercase();
     table(output.style, [by.as_str(), "TURNS", "CALLS", "INPUT", "CACHED", "OUTPUT", "COST"], &rows)
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use api::views::{Items, RunView, ScheduleView};
 use clap::{Args, Subcommand};
-use domain::job::{JobSpec, Outcome, Payload};
-use domain::when::{local_time, parse_duration};
+use domain::job::{Firing, JobSpec, Outcome, Payload};
+use domain::when::{in_units, local_time, parse_duration};
 use domain::{BotId, Job, JobId, Schedule};
 use serde_json::{Map, Value, json};
 
@@ -24,7 +25,7 @@ pub(crate) enum SchedulesCommand {
     List { bot: String },
     /// Have a bot do something at its time
     Add(AddArgs),
-    /// Show a schedule
+    /// Show a schedule, with its next runs
     Show { bot: String, schedule: String },
     /// Change a schedule
     Edit(EditArgs),
@@ -461,15 +462,14 @@ fn card(output: Output, schedule: &ScheduleView, zone: &str) -> String {
         Payload::AgentTurn { message, .. } => format!("works: {message}"),
         Payload::Heartbeat => "looks whether there is something to do".to_owned(),
     };
-    let mut lines = vec![
-        ("id", job.id.to_string()),
-        ("name", job.spec.name.clone()),
-        ("when", job.spec.schedule.in_words(zone)),
-        ("next", next(schedule, zone)),
+    let mut lines =
+        vec![("id", job.id.to_string()), ("name", job.spec.name.clone()), ("when", job.spec.schedule.in_words(zone))];
+    lines.extend(coming(schedule, zone));
+    lines.extend([
         ("does", text),
         ("session", String::from(job.spec.session_target.clone())),
         ("so far", schedule.told.clone()),
-    ];
+    ]);
     if let Some(last) = &job.state.last {
         lines.push(("last", outcome(last)));
     }
@@ -477,6 +477,30 @@ fn card(output: Output, schedule: &ScheduleView, zone: &str) -> String {
         lines.push(("switched off", pause.reason.clone()));
     }
     fields(output.style, &lines)
+}
+
+/// The runs to come, by the clock of the schedule, and how they are spread.
+fn coming(schedule: &ScheduleView, zone: &str) -> Vec<(&'static str, String)> {
+    let spec = &schedule.job.spec;
+    let zone = match &spec.schedule {
+        Schedule::Cron { tz: Some(own), .. } => own,
+        _ => zone,
+    };
+    let line = |run: &Firing| match run.at.since(run.scheduled) {
+        late if late.as_secs() == 0 => local_time(run.at, zone),
+        late => format!("{}, {} after its time", local_time(run.at, zone), in_units(late)),
+    };
+    let names = std::iter::once("next").chain(std::iter::repeat(""));
+    let mut lines: Vec<_> = names.zip(schedule.next_runs.iter().map(line)).collect();
+    if lines.is_empty() {
+        let none = if spec.enabled { "nothing is to come" } else { "off" };
+        lines.push(("next", none.to_owned()));
+    }
+    if spec.jitter_ms > 0 {
+        let jitter = in_units(Duration::from_millis(spec.jitter_ms));
+        lines.push(("jitter", format!("each run begins up to {jitter} late, another part of it each time")));
+    }
+    lines
 }
 
 fn told(output: Output, runs: &Items<RunView>, zone: &str) -> String {

@@ -61,7 +61,7 @@ const CRON = [
 export async function checkModules(page) {
   const load = () => page.evaluate(async () => {
     const base = document.querySelector("script[type=module]").src.replace(/app\.js$/, "");
-    globalThis.modules = { ...(await import(`${base}markdown.js`)), ...(await import(`${base}cron.js`)), ...(await import(`${base}pages/browsers.js`)), ...(await import(`${base}pages/audit.js`)) };
+    globalThis.modules = { ...(await import(`${base}markdown.js`)), ...(await import(`${base}cron.js`)), ...(await import(`${base}format.js`)), ...(await import(`${base}chart.js`)), ...(await import(`${base}pages/browsers.js`)), ...(await import(`${base}pages/audit.js`)) };
   });
   await load();
   for (const [text, html] of MARKDOWN) {
@@ -83,6 +83,22 @@ export async function checkModules(page) {
   for (const [expression, words] of CRON) {
     assert.equal(await page.evaluate((one) => globalThis.modules.cronInWords(one), expression), words, expression);
   }
+  const chart = await page.evaluate(() => {
+    // Eight parts on the first day, and one of them on the second.
+    const parts = Array.from({ length: 8 }, (_, index) => ({ name: `part ${index}`, value: 80 - index * 10 }));
+    const figure = globalThis.modules.barsByDay("Turns", [{ day: "2026-11-21", value: 360, parts }, { day: "2026-11-22", value: 5, parts: [{ name: "part 7", value: 5 }] }], String, false);
+    const texts = (selector) => [...figure.querySelectorAll(selector)].map((one) => one.textContent);
+    const heights = [...figure.querySelectorAll("g")].map((day) => [...day.querySelectorAll(".piece")].map((piece) => Math.round(Number(piece.getAttribute("height")))));
+    return { legend: texts(".legend li"), heads: texts("thead th"), last: texts("tbody tr:last-child > *"), heights, about: figure.querySelector("desc").textContent };
+  });
+  assert.deepEqual(chart.legend, ["part 080", "part 170", "part 260", "part 350", "part 440", "3 others65"]);
+  assert.deepEqual(chart.heads, ["Day", "All", "part 0", "part 1", "part 2", "part 3", "part 4", "3 others"]);
+  assert.deepEqual(chart.last, ["Nov 22", "5", "0", "0", "0", "0", "0", "5"]);
+  assert.deepEqual(chart.heights.map((pieces) => pieces.length), [6, 1]);
+  assert.match(chart.about, /3 others: 65\.$/);
+  const inZone = (zone) => page.evaluate((one) => globalThis.modules.whenIn(1_795_507_200_000, one), zone);
+  assert.match(await inZone("Europe/Berlin"), /24.*9:00/);
+  assert.match(await inZone("Moon/Tranquility"), /24.*8:00.* UTC$/);
   const agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Mobile/15E148 Safari/604.1";
   assert.equal(await page.evaluate((one) => globalThis.modules.browserName(one), agent), "Safari on iPhone");
   const told = (action) => page.evaluate((one) => globalThis.modules.toldOf(one, new Map([["bot_1", "heron"]])), action);

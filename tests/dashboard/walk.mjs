@@ -117,6 +117,8 @@ async function walk() {
     await page.getByLabel("What is it to do?").fill("What time is it?");
     await click("Add it");
     await page.getByRole("heading", { name: "Morning brief" }).waitFor();
+    const coming = page.locator(".coming", { has: page.getByRole("heading", { name: /^Next runs, by the clock of / }) });
+    assert.equal(await coming.getByRole("listitem").count(), 5);
     await click("Run now");
     await said("It is on its way.");
   });
@@ -253,8 +255,13 @@ async function walk() {
     await page.locator(".message.notice", { hasText: /budget/i }).waitFor();
     await tab("Usage");
     await page.getByText("2 of 2 turns").waitFor();
-    await page.getByRole("img", { name: /by day/ }).waitFor();
-    await page.getByRole("radio", { name: "model" }).check();
+    const parts = page.getByRole("list", { name: /^Parts of .* by day/ });
+    await page.getByRole("img", { name: /by day \(UTC\) and model/ }).waitFor();
+    await parts.getByRole("listitem").first().waitFor();
+    await page.getByRole("group", { name: "Days in parts by" }).getByRole("radio", { name: "channel" }).check();
+    await page.getByRole("img", { name: /by day \(UTC\) and channel/ }).waitFor();
+    await parts.getByText("Web chat").waitFor();
+    await page.getByRole("group", { name: "By", exact: true }).getByRole("radio", { name: "model" }).check();
     await page.getByRole("img", { name: /by model/ }).waitFor();
     await tab("Settings");
     await card.getByLabel("Turns").fill("");
@@ -388,7 +395,25 @@ const DIALOGS = [
     await page.getByRole("button", { name: "Make it and talk" }).click();
     await page.locator(".field [role=alert]").waitFor();
   }],
-  ["bot-usage-by-model", "/bots/heron/usage", (page) => page.getByRole("radio", { name: "model" }).check()],
+  ["bot-usage-by-model", "/bots/heron/usage", (page) => page.getByRole("group", { name: "By", exact: true }).getByRole("radio", { name: "model" }).check()],
+  ["bot-usage-by-channel-and-day", "/bots/heron/usage", async (page) => {
+    await page.getByRole("group", { name: "Days in parts by" }).getByRole("radio", { name: "channel" }).check();
+    await page.getByText("The same as a table").click();
+  }],
+  ["bot-usage-many-parts", "/bots/heron/usage", async (page) => {
+    const line = (name, cost) => ({ name, turns: 3, calls: 4, usage: { input: 900, output: 40, cached: 0 }, cost });
+    const models = ["openai/gpt-5.1", "anthropic/claude-sonnet-4-5", "google/gemini-3-pro", "groq/llama-4", "xai/grok-4", "mistral/large-3", "deepseek/v3", "ollama/qwen3"];
+    await page.route(/usage\/report\?by=day&split=model/, async (route) => {
+      const response = await route.fetch();
+      const report = await response.json();
+      report.items = report.items.map((day, at) => ({ ...day, ...line(day.name, 36_000 + at * 900), parts: models.map((model, index) => line(model, (8 - index) * (1_000 + at * 25))) }));
+      report.total = line("total", 590_000);
+      await route.fulfill({ response, json: report });
+    });
+    await page.reload();
+    await page.getByRole("list", { name: /^Parts of/ }).getByText("3 others").waitFor();
+    await page.unrouteAll();
+  }],
   ["nothing", "/nothing"],
 ];
 

@@ -217,6 +217,12 @@ async fn use_is_told_by_what_is_asked_for() {
                     openai/gpt  2      3      1200   1000    34      $0.0042\n\
                     total       2      3      1200   1000    34      $0.0042\n";
     assert_eq!((run.code, run.stdout.as_str()), (0, expected));
+    let days = api.run(&["usage", "--by", "day", "--split", "model"]).await;
+    let expected = "DAY           TURNS  CALLS  INPUT  CACHED  OUTPUT  COST\n\
+                    2026-11-22    2      3      1200   1000    34      $0.0042\n\
+                    - openai/gpt  2      3      1200   1000    34      $0.0042\n\
+                    total         2      3      1200   1000    34      $0.0042\n";
+    assert_eq!((days.code, days.stdout.as_str()), (0, expected));
     let alone = api.run(&["usage", "--bot", "tidy"]).await;
     assert_eq!((alone.code, alone.stderr.contains("--by")), (2, true), "{alone:?}");
 }
@@ -240,4 +246,19 @@ async fn notices_are_read_and_cleared() {
     }
     assert_eq!(api.run(&["notices", "list"]).await.stdout, "No notices.\n");
     assert_eq!(api.run(&["notices", "clear"]).await.stdout, "0 notices are removed.\n");
+}
+
+#[tokio::test]
+async fn a_schedule_is_shown_with_its_next_runs() {
+    let api = FakeApi::start(&["tidy"]).await;
+    let shown = api.run(&["schedules", "show", "tidy", "brief"]).await;
+    let expected = "next     2026-11-24 09:01 Europe/Berlin, 1m30s after its time\n         \
+                    2026-11-25 09:00 Europe/Berlin\n\
+                    jitter   each run begins up to 5m late, another part of it each time\n";
+    assert!(shown.code == 0 && shown.stdout.contains(expected), "{shown:?}");
+    let off = api.run(&["schedules", "show", "tidy", "idle"]).await;
+    assert!(off.stdout.contains("\nnext     off\n") && !off.stdout.contains("jitter"), "{off:?}");
+    let json: Value =
+        serde_json::from_str(&api.run(&["schedules", "show", "tidy", "brief", "--json"]).await.stdout).unwrap();
+    assert_eq!(json["nextRuns"][1]["at"], 1_795_593_600_000_u64);
 }

@@ -58,6 +58,7 @@ impl FakeApi {
             .route("/v1/bots/{bot}/sessions", get(sessions))
             .route("/v1/bots/{bot}/sessions/{session}", get(session))
             .route("/v1/bots/{bot}/sessions/{session}/turns", get(turns))
+            .route("/v1/bots/{bot}/schedules", get(schedules))
             .route("/v1/dead-letters", get(dead_letters))
             .route("/v1/account", any(account))
             .route("/v1/usage", get(usage))
@@ -229,9 +230,18 @@ async fn account(State(fake): State<Fake>) -> Json<Value> {
 async fn usage_report(RawQuery(query): RawQuery) -> Json<Value> {
     let usage = json!({ "input": 1200, "output": 34, "cached": 1000 });
     let line = |name: &str| json!({ "name": name, "turns": 2, "calls": 3, "usage": usage, "cost": 4200 });
-    assert_eq!(query.as_deref(), Some("by=model&from=2026-11-01&bot=tidy"));
-    let (total, items) = (line("total"), [line("openai/gpt")]);
-    Json(json!({ "from": "2026-11-01", "to": "2026-11-22", "by": "model", "items": items, "total": total }))
+    let query = query.unwrap_or_default();
+    let (by, item) = match query.as_str() {
+        "by=model&from=2026-11-01&bot=tidy" => ("model", line("openai/gpt")),
+        "by=day&split=model" => {
+            let mut day = line("2026-11-22");
+            day["parts"] = json!([line("openai/gpt")]);
+            ("day", day)
+        }
+        other => panic!("{other}"),
+    };
+    let total = line("total");
+    Json(json!({ "from": "2026-11-01", "to": "2026-11-22", "by": by, "items": [item], "total": total }))
 }
 
 async fn usage() -> Json<Value> {
@@ -367,6 +377,28 @@ async fn turns() -> Json<Value> {
         "models": ["openai/a", "groq/b"]
     });
     Json(json!({ "items": [turn], "next": null }))
+}
+
+/// A schedule that is spread, and one that is off.
+async fn schedules() -> Json<Value> {
+    let job = |number: u8, name: &str, fields: Value| {
+        let mut job = json!({
+            "id": format!("job_0000000000000000000000000{number}"), "account": ACCOUNT,
+            "bot": "bot_00000000000000000000000001", "name": name,
+            "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "Europe/Berlin" },
+            "payload": { "kind": "systemEvent", "text": "Look." }, "createdAt": 0, "updatedAt": 0, "version": 1,
+            "dueAt": null, "told": "0 wakes, 0 model calls, $0.00"
+        });
+        job.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        job
+    };
+    let nine: u64 = 1_795_507_200_000;
+    let runs = json!([
+        { "scheduled": nine, "at": nine + 90_000 },
+        { "scheduled": nine + 86_400_000, "at": nine + 86_400_000 }
+    ]);
+    let brief = job(1, "brief", json!({ "jitterMs": 300_000, "nextRuns": runs }));
+    Json(json!({ "items": [brief, job(2, "idle", json!({ "enabled": false }))] }))
 }
 
 async fn prompt() -> Json<Value> {

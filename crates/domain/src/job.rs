@@ -460,6 +460,22 @@ impl Job {
         .collect()
     }
 
+    /// Its next runs, `count` at most, in the order in which they begin: those that were sent ahead of their time, the first that was
+    /// not, even if it is overdue, and those that the schedule names after it.
+    pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Firing> {
+        let first = self.state.next.filter(|_| self.spec.enabled);
+        // What passed during an outage is not counted through.
+        let passed = now - self.widest_spread();
+        let named = std::iter::successors(first, |at| self.spec.schedule.next_after(passed.max(*at)));
+        let runs = named.map(|scheduled| Firing { scheduled, at: self.begins(scheduled) });
+        let runs = runs.filter(|run| run.at > now || Some(run.scheduled) == first).take(count);
+        let sent = self.state.pending.iter().copied().filter(|run| run.at > now);
+        let mut next: Vec<Firing> = sent.chain(runs).collect();
+        next.sort_by_key(|run| (run.at, run.scheduled));
+        next.truncate(count);
+        next
+    }
+
     /// The session of one run; `agent` is the bot's agent id.
     pub fn session(&self, agent: &str, scheduled: Timestamp) -> Result<SessionKey, ParseSessionKeyError> {
         match &self.spec.session_target {

@@ -1,8 +1,10 @@
-// Bars, by day and by name, drawn by hand; with a table that says the same in words.
+// Bars, by day (whole or in parts) and by name, drawn by hand; with a table that says the same in words.
 
 import { freshId, h, svg } from "./dom.js";
 
-const WIDTH = 720;
+/** The widths of a chart, in its own units: its letters are to be read on a phone, too. */
+const [WIDE, NARROW] = [720, 340];
+const isNarrow = matchMedia("(max-width: 560px)");
 const HEIGHT = 220;
 const LEFT = 64;
 const BOTTOM = 28;
@@ -19,48 +21,88 @@ function steps(most) {
   return Array.from({ length: Math.ceil(Math.max(most, 1) / step) + 1 }, (_, index) => index * step);
 }
 
-/** A chart with its caption, a sentence for who does not see it, and its numbers as a table. */
-function figure(title, told, picture, heads, rows) {
+/** A chart with its caption, a sentence for who does not see it, its legend, and its numbers as a table. */
+function figure(title, told, picture, heads, rows, legend = null) {
   const [id, about] = [freshId("chart"), freshId("chart")];
   picture.setAttribute("role", "img");
   picture.setAttribute("aria-labelledby", id);
   picture.setAttribute("aria-describedby", about);
   picture.prepend(svg("title", { id }, title), svg("desc", { id: about }, told));
-  return h("figure", { class: "chart" }, h("figcaption", { "aria-hidden": "true" }, title), picture,
+  return h("figure", { class: "chart" }, h("figcaption", { "aria-hidden": "true" }, title), picture, legend,
     h("details", {}, h("summary", {}, "The same as a table"),
-      h("table", {}, h("caption", { class: "sr" }, title), h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-        h("tbody", {}, rows.map(([name, ...values]) => h("tr", {}, h("th", { scope: "row" }, name), values.map((value) => h("td", {}, value))))))));
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, as a table` },
+        h("table", {}, h("caption", { class: "sr" }, title), h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+          h("tbody", {}, rows.map(([name, ...values]) => h("tr", {}, h("th", { scope: "row" }, name), values.map((value) => h("td", {}, value)))))))));
 }
 
-/** A chart of `points`, `{day: "2026-11-22", value}`; `show` writes a value. */
-export function barsByDay(title, points, show) {
+/** So many parts of days have a colour of their own; app.css has one for each. */
+const MOST_PARTS = 6;
+
+/** The parts that days have, the largest in all first: `{name, sum, values}`, with a value for each day. The small ones are added up. */
+function partsOf(points) {
+  const found = new Map();
+  points.forEach(({ parts = [] }, index) => {
+    for (const { name, value } of parts) {
+      if (!found.has(name)) found.set(name, { name, sum: 0, values: points.map(() => 0) });
+      const part = found.get(name);
+      part.sum += value;
+      part.values[index] += value;
+    }
+  });
+  const parts = [...found.values()].filter((part) => part.sum > 0).sort((a, b) => b.sum - a.sum);
+  if (parts.length <= MOST_PARTS) return parts;
+  const small = parts.splice(MOST_PARTS - 1);
+  const total = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
+  return [...parts, { name: `${small.length} others`, sum: total(small.map((part) => part.sum)), values: points.map((_, index) => total(small.map((part) => part.values[index]))) }];
+}
+
+/** What the colours of the parts mean, in the order in which they stand on each other, the lowest first. */
+const legendOf = (title, parts, show) => h("ul", { class: "legend", "aria-label": `Parts of ${title}` },
+  parts.map((part, index) => h("li", {}, h("span", { class: `swatch part-${index}`, "aria-hidden": "true" }), h("span", {}, part.name), h("span", { class: "muted" }, show(part.sum)))));
+
+/**
+ * A chart of `points`, `{day: "2026-11-22", value}`; `show` writes a value. A point that has `parts`, `{name, value}`, is shown as a
+ * pile of these. `isSmall` says that there is little room.
+ */
+export function barsByDay(title, points, show, isSmall = isNarrow.matches) {
+  const width = isSmall ? NARROW : WIDE;
   const most = points.reduce((best, point) => (point.value > best.value ? point : best), points[0]);
   const axis = steps(most.value);
   const top = axis[axis.length - 1];
-  const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
-  const slot = (WIDTH - LEFT) / points.length;
+  const tall = (value) => (value / top) * (HEIGHT - BOTTOM - TOP);
+  const y = (value) => HEIGHT - BOTTOM - tall(value);
+  const slot = (width - LEFT) / points.length;
   const date = (point) => new Date(`${point.day}T00:00:00Z`);
+  const parts = partsOf(points);
   const lines = axis.map((value) => [
-    svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
+    svg("line", { class: "grid", x1: LEFT, x2: width, y1: y(value), y2: y(value) }),
     svg("text", { class: "tick", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, show(value)),
   ]);
-  const every = Math.ceil(points.length / 5);
+  const every = Math.ceil(points.length / (isSmall ? 3 : 5));
   const bars = points.map((point, index) => {
     const x = LEFT + slot * index;
     const isNamed = (points.length - 1 - index) % every === 0;
-    return svg("g", {}, svg("title", {}, `${weekday.format(date(point))}: ${show(point.value)}`),
+    const column = (kind, from, value, more) => svg("rect", { class: `column ${kind}`, x: x + slot * 0.18, y: y(from + value), width: slot * 0.64, height: tall(value), ...more });
+    let below = 0;
+    const pile = parts.map((part, at) => {
+      const value = part.values[index];
+      below += value;
+      return value > 0 && column(`piece part-${at}`, below - value, value);
+    });
+    const told = parts.filter((part) => part.values[index] > 0).map((part) => `\n${part.name}: ${show(part.values[index])}`).join("");
+    return svg("g", {}, svg("title", {}, `${weekday.format(date(point))}: ${show(point.value)}${told}`),
       svg("rect", { class: "slot", x, y: TOP, width: slot, height: HEIGHT - BOTTOM - TOP }),
-      svg("rect", { class: "column", x: x + slot * 0.18, y: y(point.value), width: slot * 0.64, height: HEIGHT - BOTTOM - y(point.value), rx: Math.min(4, slot / 6) }),
-      isNamed && svg("text", { class: "tick", x: index === points.length - 1 ? WIDTH : x + slot / 2, y: HEIGHT - 8, "text-anchor": index === points.length - 1 ? "end" : "middle" }, day.format(date(point))));
+      parts.length > 0 ? pile : column("", 0, point.value, { rx: Math.min(4, slot / 6) }),
+      isNamed && svg("text", { class: "tick", x: index === points.length - 1 ? width : x + slot / 2, y: HEIGHT - 8, "text-anchor": index === points.length - 1 ? "end" : "middle" }, day.format(date(point))));
   });
-  const told = most.value > 0 ? `${points.length} days. The most was ${show(most.value)}, on ${weekday.format(date(most))}.` : `${points.length} days, and nothing on any of them.`;
-  return figure(title, told, svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}` }, lines, bars), ["Day", title], points.map((point) => [day.format(date(point)), show(point.value)]));
+  const shares = parts.map((part) => ` ${part.name}: ${show(part.sum)}.`).join("");
+  const told = most.value > 0 ? `${points.length} days. The most was ${show(most.value)}, on ${weekday.format(date(most))}.${shares}` : `${points.length} days, and nothing on any of them.`;
+  const rows = points.map((point, index) => [day.format(date(point)), show(point.value), ...parts.map((part) => show(part.values[index]))]);
+  return figure(title, told, svg("svg", { class: isSmall ? "narrow" : null, viewBox: `0 0 ${width} ${HEIGHT}` }, lines, bars),
+    ["Day", parts.length > 0 ? "All" : title, ...parts.map((part) => part.name)], rows, parts.length > 0 && legendOf(title, parts, show));
 }
 
 const ROW = 42;
-/** The widths of a chart by name, in its own units: its letters are to be read on a phone, too. */
-const [WIDE, NARROW] = [720, 340];
-const isNarrow = matchMedia("(max-width: 560px)");
 /** So many bars a chart has at most; what is smaller is added up. */
 const MOST_BARS = 10;
 

@@ -25,6 +25,17 @@ export function micros(text) {
 export const inDollars = (amount) => (amount === null || amount === undefined ? "" : String(amount / 1_000_000));
 
 export const when = (at) => dateTime.format(new Date(at));
+
+/** The same by the clock of a time zone; by UTC's where the browser knows no zone of that name. */
+export function whenIn(at, zone) {
+  const say = (timeZone) => new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit", timeZone }).format(new Date(at));
+  try {
+    return say(zone);
+  } catch {
+    return `${say("UTC")} UTC`;
+  }
+}
+
 export const time = (at) => clock.format(new Date(at));
 
 /** `3 minutes ago`, `in 2 hours`. */

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::NoContent;
 use domain::job::{BadJob, DeliveryMode, JobSpec, Payload};
-use domain::{Bot, Job, JobId, Link};
+use domain::{Bot, Job, JobId, Link, Timestamp};
 use runtime::{Environment, JobError};
 
 use crate::answers::{Accepted, Created, Versioned};
@@ -16,6 +16,9 @@ use crate::pages::{List, PageQuery};
 use crate::problem::Problem;
 use crate::views::{Items, Page, RunView, ScheduleCreate, SchedulePatch, ScheduleView};
 
+/// How many runs to come are told of a schedule.
+const NEXT_RUNS: usize = 5;
+
 /// `GET /v1/bots/{bot}/schedules`
 pub(crate) async fn list(
     State(environment): State<Environment>,
@@ -26,7 +29,8 @@ pub(crate) async fn list(
     let bot = bots::find(&environment, caller, &bot).await?;
     let list = List::new(caller.account, &format!("schedules of {}", bot.id));
     let page = environment.store.account(caller.account).job_page(bot.id, &list.range(&query)?).await?;
-    Ok(list.answer(page, |job| view(job, vec![])))
+    let now = environment.clock.now();
+    Ok(list.answer(page, |job| view(job, vec![], now)))
 }
 
 /// `POST /v1/bots/{bot}/schedules`
@@ -49,7 +53,7 @@ pub(crate) async fn create(
     };
     tracing::info!(account = %caller.account, bot = %bot.id, %job.id, "A schedule was made.");
     let location = format!("/v1/bots/{}/schedules/{id}", bot.id);
-    let record = ScheduleView { webhook_secret: webhook.map(|webhook| webhook.secret), ..view(job, left_out) };
+    let record = ScheduleView { webhook_secret: webhook.map(|webhook| webhook.secret), ..view(job, left_out, now) };
     Ok(Created { location, version: record.job.version, record })
 }
 
@@ -60,7 +64,7 @@ pub(crate) async fn show(
     Segments((bot, id)): Segments<(String, String)>,
 ) -> Result<Versioned<ScheduleView>, Problem> {
     let (_, job) = find(&environment, caller, &bot, &id).await?;
-    Ok(answer(job, vec![]))
+    Ok(Versioned(job.version, view(job, vec![], environment.clock.now())))
 }
 
 /// `PATCH /v1/bots/{bot}/schedules/{schedule}`
@@ -75,14 +79,15 @@ pub(crate) async fn change(
 ) -> Result<Versioned<ScheduleView>, Problem> {
     let (bot, seen) = find(&environment, caller, &bot, &id).await?;
     conditions.check(seen.version)?;
-    let patched = seen.spec.patched(&patch, &bot.time_zone, environment.clock.now());
+    let now = environment.clock.now();
+    let patched = seen.spec.patched(&patch, &bot.time_zone, now);
     let (mut spec, left_out) = patched.map_err(JobError::from)?;
     let webhook = link_webhook(&environment, &bot, &mut spec).await?;
     let job = match environment.job_edit(&bot, &seen, spec).await {
         Ok(job) => job,
         Err(error) => return Err(unlink_webhook(&environment, webhook, error).await),
     };
-    let record = ScheduleView { webhook_secret: webhook.map(|webhook| webhook.secret), ..view(job, left_out) };
+    let record = ScheduleView { webhook_secret: webhook.map(|webhook| webhook.secret), ..view(job, left_out, now) };
     Ok(Versioned(record.job.version, record))
 }
 
@@ -171,13 +176,10 @@ async fn find(environment: &Environment, caller: Caller, bot: &str, id: &str) ->
     Ok((bot, job))
 }
 
-fn answer(job: Job, left_out: Vec<String>) -> Versioned<ScheduleView> {
-    Versioned(job.version, view(job, left_out))
-}
-
-fn view(job: Job, left_out: Vec<String>) -> ScheduleView {
+fn view(job: Job, left_out: Vec<String>, now: Timestamp) -> ScheduleView {
     let (due_at, told) = (job.due_at(), job.state.total.to_string());
-    ScheduleView { job, due_at, told, left_out, webhook_secret: None }
+    let next_runs = job.next_runs(now, NEXT_RUNS);
+    ScheduleView { job, due_at, next_runs, told, left_out, webhook_secret: None }
 }
 
 impl From<JobError> for Problem {

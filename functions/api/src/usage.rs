@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::bots;
 use crate::extract::Parameters;
 use crate::problem::Problem;
-use crate::views::{UsageBy, UsageLine, UsageReport};
+use crate::views::{UsageBy, UsageLine, UsageReport, UsageSplit};
 
 /// The most days that one report covers.
 const MAX_DAYS: u64 = 100;
@@ -34,6 +34,8 @@ pub(crate) struct ReportQuery {
     /// What lines are told apart by; left out: days.
     #[serde(default)]
     by: UsageBy,
+    /// By day: what the parts of each day are told apart by. Left out: days are told whole.
+    split: Option<UsageSplit>,
     /// One bot alone, by its id or its name.
     bot: Option<String>,
 }
@@ -45,6 +47,9 @@ pub(crate) async fn report(
     Parameters(query): Parameters<ReportQuery>,
 ) -> Result<Json<UsageReport>, Problem> {
     let days = days(&query, environment.clock.now())?;
+    if query.split.is_some() && query.by != UsageBy::Day {
+        return Err(Problem::bad_request("split: only days have parts. Leave `split` out, or ask with `by=day`."));
+    }
     let (from, to) = (days.first().cloned().unwrap_or_default(), days.last().cloned().unwrap_or_default());
     let only = match &query.bot {
         Some(bot) => Some(bots::find(&environment, caller, bot).await?.id),
@@ -55,14 +60,14 @@ pub(crate) async fn report(
         Some(bot) => account.usage_of_bot(bot, &days).await?,
         None => account.usage_list(&from, &to).await?,
     };
-    let names: HashMap<BotId, String> = match query.by {
-        UsageBy::Bot => {
+    let names: HashMap<BotId, String> = match query.by == UsageBy::Bot || query.split == Some(UsageSplit::Bot) {
+        true => {
             let bots: BTreeSet<BotId> = used.iter().map(|used| used.bot).collect();
             account.bot_names(&bots.into_iter().collect::<Vec<_>>()).await?
         }
-        UsageBy::Day | UsageBy::Channel | UsageBy::Model => HashMap::new(),
+        false => HashMap::new(),
     };
-    Ok(Json(summed(used.into_iter(), query.by, &days, &names)))
+    Ok(Json(summed(&used, query.by, query.split, &days, &names)))
 }
 
 /// Each day of a report.
@@ -93,36 +98,57 @@ fn day(field: &str, text: &str) -> Result<u64, Problem> {
     if is_canonical && text >= "2020" { Ok(days) } else { Err(refuse()) }
 }
 
+/// Lines by what tells them apart.
+type Lines = BTreeMap<String, UsageLine>;
+
 fn summed(
-    used: impl Iterator<Item = Used>,
+    used: &[Used],
     by: UsageBy,
+    split: Option<UsageSplit>,
     days: &[String],
     names: &HashMap<BotId, String>,
 ) -> UsageReport {
     let mut total = UsageLine { name: "total".to_owned(), ..UsageLine::default() };
-    let mut lines: BTreeMap<String, UsageLine> = BTreeMap::new();
+    let mut lines = Lines::new();
+    let mut parts: HashMap<&str, Lines> = HashMap::new();
     if by == UsageBy::Day {
         lines.extend(days.iter().map(|day| (day.clone(), UsageLine { name: day.clone(), ..UsageLine::default() })));
     }
     for used in used {
-        let (name, bot) = match by {
-            UsageBy::Day => (used.day.clone(), None),
-            // A bot that was deleted has no name any more.
-            UsageBy::Bot => (names.get(&used.bot).cloned().unwrap_or_else(|| used.bot.to_string()), Some(used.bot)),
-            UsageBy::Channel => (used.channel.to_string(), None),
-            UsageBy::Model => (used.model.clone(), None),
-        };
-        let key = bot.map_or_else(|| name.clone(), |bot| bot.to_string());
-        let line = lines.entry(key).or_insert_with(|| UsageLine { name, bot, ..UsageLine::default() });
-        add(line, &used);
-        add(&mut total, &used);
+        add(line_of(&mut lines, used, by, names), used);
+        if let Some(split) = split {
+            add(line_of(parts.entry(used.day.as_str()).or_default(), used, split.into(), names), used);
+        }
+        add(&mut total, used);
     }
-    let mut items: Vec<UsageLine> = lines.into_values().collect();
-    if by != UsageBy::Day {
-        items.sort_by(|a, b| (b.cost, b.turns, &a.name).cmp(&(a.cost, a.turns, &b.name)));
+    let mut items = match by {
+        UsageBy::Day => lines.into_values().collect(),
+        UsageBy::Bot | UsageBy::Channel | UsageBy::Model => costliest_first(lines),
+    };
+    for line in &mut items {
+        line.parts = parts.remove(line.name.as_str()).map(costliest_first).unwrap_or_default();
     }
     let (from, to) = (days.first().cloned().unwrap_or_default(), days.last().cloned().unwrap_or_default());
-    UsageReport { from, to, by, items, total }
+    UsageReport { from, to, by, split, items, total }
+}
+
+/// The line that something used belongs to.
+fn line_of<'a>(lines: &'a mut Lines, used: &Used, by: UsageBy, names: &HashMap<BotId, String>) -> &'a mut UsageLine {
+    let (name, bot) = match by {
+        UsageBy::Day => (used.day.clone(), None),
+        // A bot that was deleted has no name any more.
+        UsageBy::Bot => (names.get(&used.bot).cloned().unwrap_or_else(|| used.bot.to_string()), Some(used.bot)),
+        UsageBy::Channel => (used.channel.to_string(), None),
+        UsageBy::Model => (used.model.clone(), None),
+    };
+    let key = bot.map_or_else(|| name.clone(), |bot| bot.to_string());
+    lines.entry(key).or_insert_with(|| UsageLine { name, bot, ..UsageLine::default() })
+}
+
+fn costliest_first(lines: Lines) -> Vec<UsageLine> {
+    let mut lines: Vec<UsageLine> = lines.into_values().collect();
+    lines.sort_by(|a, b| (b.cost, b.turns, &a.name).cmp(&(a.cost, a.turns, &b.name)));
+    lines
 }
 
 fn add(line: &mut UsageLine, used: &Used) {

@@ -50,7 +50,7 @@ pub use people::{
 pub use prompt::{BotSkill, PromptPartView, PromptView, SkillSource, SkillView};
 pub use responses::{InputIn, InputTokens, OutputPart, OutputView, ResponseCreate, ResponseUsage, ResponseView};
 pub use schedules::{RunView, ScheduleCreate, SchedulePatch, ScheduleView};
-pub use usage::{UsageBy, UsageLine, UsageReport};
+pub use usage::{UsageBy, UsageLine, UsageReport, UsageSplit};
 
 /// `GET /health`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

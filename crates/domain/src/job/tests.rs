@@ -462,6 +462,31 @@ fn runs_are_spread_and_listed_ahead() {
 }
 
 #[test]
+fn the_next_runs_are_those_that_will_be_claimed() {
+    let next = |job: &Job, now: u64| job.next_runs(at(now), 3);
+    let begins = |job: &Job, now: u64| next(job, now).iter().map(|run| run.at).collect::<Vec<_>>();
+    let nine = Schedule::Cron { expr: "0 9 * * *".into(), tz: None, stagger_ms: None };
+    // The clock of Berlin, where it is 13:00.
+    assert_eq!(begins(&created(spec(nine)), 0), [20, 44, 68].map(|hours| at(hours * 3600)));
+
+    let job = created(spec(each(600)));
+    assert_eq!(begins(&job, 0), [600, 1200, 1800].map(at));
+    // An overdue run stands first, and what was missed is not counted through.
+    assert_eq!(begins(&job, 86_400 + 60), [600, 86_400 + 600, 86_400 + 1200].map(at));
+    // One that was sent ahead is to come until it begins.
+    let sent = job.claim(at(590), at(600)).unwrap().job;
+    assert_eq!(begins(&sent, 590), [600, 1200, 1800].map(at));
+    assert_eq!(begins(&sent, 600), [1200, 1800, 2400].map(at));
+
+    let hourly = Schedule::Cron { expr: "0 * * * *".into(), tz: None, stagger_ms: None };
+    let spread = created(JobSpec { jitter_ms: 60_000, ..spec(hourly) });
+    assert_eq!(next(&spread, 0), spread.due_times(at(600), at(5 * 3600))[..3]);
+    assert_eq!(begins(&created(spec(once(60))), 0), [at(60)]);
+    let off = job.edit(JobSpec { enabled: false, ..job.spec.clone() }, "UTC", at(0)).unwrap();
+    assert_eq!(next(&off, 0), []);
+}
+
+#[test]
 fn only_the_last_runs_are_remembered() {
     let mut history = RunHistory::default();
     let job = created(spec(each(60))).claim(at(60), at(60)).unwrap().job;

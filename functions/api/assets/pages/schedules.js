@@ -4,7 +4,7 @@ import { botPath, get, items, patch, post, remove } from "../api.js";
 import { botPage } from "../bot_page.js";
 import { cronInWords } from "../cron.js";
 import { h, replace } from "../dom.js";
-import { ago, dollars, duration, when } from "../format.js";
+import { ago, dollars, duration, when, whenIn } from "../format.js";
 import { choice, field, form } from "../forms.js";
 import { more } from "../paging.js";
 import { badge, button, card, confirm, empty, loaded, say, timeOf } from "../ui.js";
@@ -36,12 +36,15 @@ function told(schedule) {
   return [words && `${words} `, h("code", {}, schedule.expr), h("span", { class: "muted" }, ` ${schedule.tz ?? "UTC"}`)];
 }
 
-/** The run to come. */
-function coming(one) {
+/** The runs to come, by the clock of the schedule, and how late they begin. */
+function coming(bot, one) {
   if (!one.enabled) return null;
-  const at = one.dueAt ?? null;
-  if (at === null) return h("p", { class: "muted" }, "Nothing is to come.");
-  return h("div", { class: "coming" }, h("h3", {}, "Next run"), h("ol", {}, h("li", {}, h("time", { datetime: new Date(at).toISOString() }, when(at)), h("span", { class: "muted" }, ` ${ago(at)}`))));
+  if (one.nextRuns.length === 0) return h("p", { class: "muted" }, "Nothing is to come.");
+  const zone = one.schedule.tz ?? bot.time_zone;
+  const run = ({ at, scheduled }) => h("li", {}, h("time", { datetime: new Date(at).toISOString() }, whenIn(at, zone)),
+    h("span", { class: "muted" }, ` ${ago(at)}${at - scheduled >= 1000 ? `, ${duration(at - scheduled)} after its time` : ""}`));
+  return h("div", { class: "coming" }, h("h3", {}, one.nextRuns.length === 1 ? "Next run" : "Next runs", `, by the clock of ${zone}`), h("ol", {}, one.nextRuns.map(run)),
+    one.jitterMs > 0 && h("p", { class: "hint" }, `Each run begins up to ${duration(one.jitterMs)} late, another part of it each time.`));
 }
 
 function scheduleCard(bot, one, reload) {
@@ -53,7 +56,7 @@ function scheduleCard(bot, one, reload) {
     h("div", { class: "bot-top" }, h("h2", {}, one.name), one.enabled ? badge("good", "On") : badge("warn", "Off")),
     h("p", {}, told(one.schedule)),
     text && h("blockquote", {}, text),
-    coming(one),
+    coming(bot, one),
     h("p", { class: "muted" }, one.told, last && [" · last ", timeOf(last)], outcome?.error && `: ${outcome.error}`),
     one.state.paused && h("p", { class: "error" }, "It switched itself off after errors. See its runs, then switch it on."),
     may("bots:write") && h("p", { class: "actions" },

@@ -1,5 +1,6 @@
 //! The shapes of schedules.
 
+use domain::job::Firing;
 use domain::{Job, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ pub struct ScheduleView {
     pub job: Job,
     /// When somebody looks at it next, in milliseconds; `null`: nothing is to come.
     pub due_at: Option<Timestamp>,
+    /// The next runs, five at most: `scheduled` is the time that the schedule names, `at` when the run begins, which is later if runs are
+    /// spread (`schedule.staggerMs`, `jitterMs`) or put off after errors. An overdue one stands first.
+    #[serde(default)]
+    pub next_runs: Vec<Firing>,
     /// What it took so far: `48 wakes, 2 model calls, $0.01`.
     pub told: String,
     /// Fields of the request that mean nothing here.

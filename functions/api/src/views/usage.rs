@@ -19,6 +19,28 @@ pub enum UsageBy {
     Model,
 }
 
+/// What the parts of a day are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UsageSplit {
+    /// Bots.
+    Bot,
+    /// Channels that messages came from.
+    Channel,
+    /// Models that answered.
+    Model,
+}
+
+impl From<UsageSplit> for UsageBy {
+    fn from(split: UsageSplit) -> UsageBy {
+        match split {
+            UsageSplit::Bot => UsageBy::Bot,
+            UsageSplit::Channel => UsageBy::Channel,
+            UsageSplit::Model => UsageBy::Model,
+        }
+    }
+}
+
 /// `GET /v1/usage/report`: all turns count, of bots with a budget and without. Kept for 400 days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageReport {
@@ -28,6 +50,9 @@ pub struct UsageReport {
     pub to: String,
     /// What the lines are told apart by.
     pub by: UsageBy,
+    /// What the parts of each day are told apart by, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<UsageSplit>,
     /// By day in their order; otherwise the costliest first.
     pub items: Vec<UsageLine>,
     /// All lines together.
@@ -50,4 +75,7 @@ pub struct UsageLine {
     pub usage: Usage,
     /// In micro-dollars, as far as prices are known.
     pub cost: u64,
+    /// With `split`: what a day is made of, the costliest part first. Parts have none themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UsageLine>,
 }

@@ -48,6 +48,26 @@ async fn a_schedule_is_made_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn the_next_runs_are_told_with_how_late_they_begin() {
+    let api = Api::start().await;
+    api.post("/v1/bots", json!({ "name": "Tidy", "time_zone": "Europe/Berlin" })).await.read::<BotView>(201);
+    let list = "/v1/bots/Tidy/schedules";
+    let mut job = daily();
+    job["jitterMs"] = json!(3_600_000);
+    let made: ScheduleView = api.post(list, job).await.read(201);
+    let scheduled: Vec<String> =
+        made.next_runs.iter().map(|run| domain::when::local_time(run.scheduled, "Europe/Berlin")).collect();
+    assert!(scheduled.len() == 5 && scheduled.iter().all(|time| time.ends_with(" 07:00 Europe/Berlin")));
+    assert!(scheduled.is_sorted() && made.due_at == Some(made.next_runs[0].at));
+    assert!(made.next_runs.iter().all(|run| run.at.since(run.scheduled).as_millis() < 3_600_000));
+    assert!(made.next_runs.iter().any(|run| run.at > run.scheduled), "{:?}", made.next_runs);
+    let listed = api.get(list).await.read::<Items<ScheduleView>>(200).items;
+    assert_eq!(listed[0].next_runs, made.next_runs);
+    let answer = api.patch(&format!("{list}/{}", made.job.id), json!({ "enabled": false })).await;
+    assert!(answer.body.contains("\"nextRuns\":[]"), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn what_is_due_before_the_next_tick_is_sent_at_once() {
     let api = Api::start().await;
     api.new_bot("Tidy").await;

@@ -1,6 +1,6 @@
 //! What models were used for is counted with the commits that used them, whether the bot has a budget or not.
 
-use api::views::{BotView, UsageBy, UsageReport};
+use api::views::{BotView, UsageBy, UsageReport, UsageSplit};
 use domain::turn::Head;
 use domain::{Answer, EntryBody, Inbound, Task, ToolCall, Usage};
 use queues::Queue;
@@ -59,7 +59,21 @@ async fn use_is_told_by_day_bot_channel_and_model() {
     assert_eq!(lines("by=channel").await, [("webchat".into(), 3, 4, 314)]);
     assert_eq!(lines("by=model&bot=heron").await, [("a/x".into(), 1, 1, 7)]);
     assert_eq!(lines("by=model&from=2026-01-01&to=2026-01-31").await, []);
-    for query in ["by=hour", "from=today", "from=2026-01-01&to=2026-12-31", "from=2026-02-02&to=2026-02-01"] {
+    let split: UsageReport = api.get(&format!("{REPORT}?split=model")).await.read(200);
+    assert_eq!((split.split, &split.total), (Some(UsageSplit::Model), total));
+    let parts = |report: &UsageReport| {
+        let parts = report.items.iter().flat_map(|day| &day.parts);
+        parts.map(|part| (part.name.clone(), part.calls, part.cost)).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(&split), [("a/x".into(), 3, 307), ("b|y".into(), 1, 7)]);
+    assert!(split.items.iter().all(|day| day.parts.iter().map(|part| part.cost).sum::<u64>() == day.cost));
+    let by_bot: UsageReport = api.get(&format!("{REPORT}?by=day&split=bot")).await.read(200);
+    assert_eq!(parts(&by_bot), [("Tidy".into(), 3, 307), ("Heron".into(), 1, 7)]);
+    assert_eq!(parts(&by_day), []);
+    assert!(api.get(&format!("{REPORT}?by=model&split=channel")).await.problem(400).contains("by=day"));
+    for query in
+        ["split=day", "by=hour", "from=today", "from=2026-01-01&to=2026-12-31", "from=2026-02-02&to=2026-02-01"]
+    {
         api.get(&format!("{REPORT}?{query}")).await.problem(400);
     }
     api.get(&format!("{REPORT}?bot=gull")).await.problem(404);
