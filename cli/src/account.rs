@@ -3,29 +3,77 @@
 use api::views::{AccountPatch, AccountView, NoticeView, UsageLine, UsageReport, UsageView};
 use clap::{Args, Subcommand};
 use domain::budget::dollars;
-use domain::{BudgetScope, Usage};
+use domain::{BudgetScope, Role, Usage};
 use runtime::Clock;
 
 use crate::Output;
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::money::{BudgetArgs, budget};
+use crate::people::find_member;
 use crate::table::{ago, fields, table};
-use crate::terminal::one_line;
+use crate::terminal::{confirm, one_line};
 
 #[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  lowtide account\n  lowtide account --name 'Harbour office' --budget 20\n  lowtide account leave ada@example.org"
+)]
 pub(crate) struct AccountArgs {
+    #[command(subcommand)]
+    command: Option<AccountCommand>,
+    /// Call the account something else
+    #[arg(long)]
+    name: Option<String>,
     #[command(flatten)]
     budget: BudgetArgs,
 }
 
+#[derive(Subcommand)]
+enum AccountCommand {
+    /// Be a member of the account no more
+    Leave {
+        /// Who leaves: an e-mail address, name or id. A terminal's key belongs to the account, and so does not say who you are
+        member: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
 /// Runs `lowtide account`.
 pub(crate) async fn account(client: &Client, output: Output, args: AccountArgs) -> anyhow::Result<()> {
+    if let Some(AccountCommand::Leave { member, yes }) = args.command {
+        return leave(client, output, &member, yes).await;
+    }
     let mut account = client.account_get().await?;
-    if let Some(budget) = args.budget.change(account.budget)? {
-        account = client.account_change(&AccountPatch { budget: Some(budget), ..AccountPatch::default() }).await?;
+    let patch = AccountPatch { name: args.name, budget: args.budget.change(account.budget)? };
+    if patch.name.is_some() || patch.budget.is_some() {
+        account = client.account_change(&patch).await?;
     }
     output.show(&account, || card(output, &account))
+}
+
+async fn leave(client: &Client, output: Output, who: &str, yes: bool) -> anyhow::Result<()> {
+    let member = find_member(client, who).await?;
+    let members = client.member_list().await?.items;
+    if member.role == Role::Owner && members.iter().filter(|other| other.role == Role::Owner).count() == 1 {
+        let message = format!(
+            "{} is the account's only owner, and it needs one. Make somebody else an owner first: lowtide members role \
+             MEMBER owner",
+            member.name
+        );
+        return Err(Failure::new(Exit::Failed, message).into());
+    }
+    let account = client.account_get().await?.name;
+    if !yes && !confirm(&format!("Take {} out of the account {account}?", member.name))? {
+        return Err(Failure::usage("Nothing was done.").into());
+    }
+    client.member_delete(&member.user.to_string()).await?;
+    output.done(|| {
+        let note = "API keys belong to the account, so this terminal's still works; `lowtide keys delete` ends one.";
+        format!("{} left {account}: their browsers are signed out.\n{}", member.name, output.style.dim(note))
+    })
 }
 
 fn card(output: Output, account: &AccountView) -> String {

@@ -85,7 +85,7 @@ enum Command {
     /// See a bot's conversations, and what each turn took
     #[command(visible_alias = "session")]
     Sessions(sessions::SessionsArgs),
-    /// Show your account, or change what all its bots together may spend
+    /// Show your account, rename it, change what all its bots together may spend, or leave it
     Account(account::AccountArgs),
     /// See what your bots have spent on models
     Usage(account::UsageArgs),

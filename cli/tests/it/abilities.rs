@@ -184,6 +184,27 @@ async fn sessions_tell_what_they_took() {
     let turns = api.run(&["sessions", "tidy", "agent:main:main", "--turns", "--limit", "5"]).await;
     let row = turns.stdout.lines().nth(1).unwrap_or_default();
     assert!(row.ends_with("2      1      1200   1000    34      $0.00042  openai/a, groq/b"), "{turns:?}");
+    let steps = api.run(&["sessions", "tidy", "agent:main:main", "--steps", "--limit", "5"]).await;
+    let expected = "turn_00000000000000000000000001 accepted 2026-11-24 08:00 UTC\n\
+                    STEP            FROM     TOOK     COST      WHERE\n\
+                    queued          0 ms     100 ms             #.......................\n\
+                    loaded          100 ms   20 ms              .#......................\n\
+                    model openai/a  120 ms   880 ms   $0.00042  .###########............\n\
+                    tool clock      1000 ms  3 ms               ............#...........\n\
+                    delivered       1003 ms  997 ms             ............############\n\
+                    all             0 ms     2000 ms  $0.00042\n";
+    assert_eq!((steps.code, steps.stdout.as_str()), (0, expected));
+    let json: Value =
+        serde_json::from_str(&api.run(&["sessions", "tidy", "agent:main:main", "--steps", "--json"]).await.stdout)
+            .unwrap();
+    assert_eq!(
+        (&json["items"][0]["steps"][2]["ms"], &json["items"][0]["steps"][2]["cost"]),
+        (&880.into(), &420.into())
+    );
+    for options in [&["--steps", "--turns"][..], &["--steps", "--transcript"], &["--limit", "5"]] {
+        let run = api.run(&[&["sessions", "tidy", "agent:main:main"], options].concat()).await;
+        assert_eq!(run.code, 2, "{run:?}");
+    }
     let lonely = api.run(&["sessions", "tidy", "--turns"]).await;
     assert_eq!(lonely.code, 2, "{lonely:?}");
 }

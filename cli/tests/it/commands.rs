@@ -196,6 +196,36 @@ async fn an_account_shows_and_changes_its_budget() {
 }
 
 #[tokio::test]
+async fn an_account_is_renamed() {
+    let api = FakeApi::start(&[]).await;
+    let named = api.run(&["account", "--name", "Harbour office"]).await;
+    assert!(named.code == 0 && named.stdout.starts_with("name    Harbour office\n"), "{named:?}");
+    let both = api.run(&["account", "--name", "Pier", "--budget-turns", "5"]).await;
+    assert!(both.stdout.ends_with("budget  5 turns a month\n"), "{both:?}");
+    let budget = json!({ "period": "month", "turns": 5 });
+    let sent = [json!({ "name": "Harbour office" }), json!({ "name": "Pier", "budget": budget })];
+    assert_eq!(api.bodies("PATCH /v1/account"), sent);
+}
+
+#[tokio::test]
+async fn a_member_leaves_but_the_last_owner_does_not() {
+    let api = FakeApi::start(&[]).await;
+    let left = |number: u8| api.bodies(&format!("DELETE /v1/members/user_0000000000000000000000000{number}")).len();
+    let owner = api.run(&["account", "leave", "heron@example.org", "--yes"]).await;
+    assert!(owner.code == 1 && owner.stderr.contains("lowtide members role MEMBER owner"), "{owner:?}");
+    let unsure = api.run(&["account", "leave", "gull"]).await;
+    assert!(unsure.code == 2 && unsure.stderr.contains("--yes"), "{unsure:?}");
+    let stranger = api.run(&["account", "leave", "owl", "--yes"]).await;
+    assert!(stranger.code == 2 && stranger.stderr.contains("no member `owl`"), "{stranger:?}");
+    assert_eq!((left(1), left(2)), (0, 0));
+    let gone = api.run(&["account", "leave", "gull", "--yes"]).await;
+    let told = "gull left Ada: their browsers are signed out.\nAPI keys belong to the account";
+    assert!(gone.code == 0 && gone.stdout.starts_with(told), "{gone:?}");
+    assert_eq!((left(1), left(2)), (0, 1));
+    assert_eq!(api.run(&["account", "--name", "x", "leave", "gull"]).await.code, 2);
+}
+
+#[tokio::test]
 async fn usage_is_a_table_in_dollars() {
     let api = FakeApi::start(&[]).await;
     let run = api.run(&["usage"]).await;

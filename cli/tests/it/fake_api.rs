@@ -61,6 +61,8 @@ impl FakeApi {
             .route("/v1/bots/{bot}/schedules", get(schedules))
             .route("/v1/dead-letters", get(dead_letters))
             .route("/v1/account", any(account))
+            .route("/v1/members", get(members))
+            .route("/v1/members/{user}", any(StatusCode::NO_CONTENT))
             .route("/v1/usage", get(usage))
             .route("/v1/usage/report", get(usage_report))
             .route("/v1/notices", get(notices))
@@ -221,10 +223,22 @@ fn shown(asked: &Value) -> Value {
 
 async fn account(State(fake): State<Fake>) -> Json<Value> {
     let state = fake.state.lock().unwrap();
-    let budgets = state.requests.iter().rev().filter(|(request, _)| request == "PATCH /v1/account");
-    let budget = budgets.map(|(_, body)| body["budget"].clone()).next().unwrap_or_default();
+    let asked = |field: &str| {
+        let mut changes = state.requests.iter().rev().filter(|(request, _)| request == "PATCH /v1/account");
+        changes.find_map(|(_, body)| body.get(field).cloned())
+    };
+    let (budget, name) = (asked("budget").unwrap_or_default(), asked("name").unwrap_or_else(|| json!("Ada")));
     let spent = json!({ "period": "2026-11", "micros": 0, "turns": 0 });
-    Json(json!({ "id": ACCOUNT, "name": "Ada", "budget": budget, "spent": spent }))
+    Json(json!({ "id": ACCOUNT, "name": name, "budget": budget, "spent": spent }))
+}
+
+/// An owner and an operator.
+async fn members() -> Json<Value> {
+    let member = |number: u8, name: &str, role: &str| {
+        let (user, email) = (format!("user_0000000000000000000000000{number}"), format!("{name}@example.org"));
+        json!({ "user": user, "name": name, "email": email, "role": role, "joined_at": 0 })
+    };
+    Json(json!({ "items": [member(1, "heron", "owner"), member(2, "gull", "operator")], "invitations": [] }))
 }
 
 async fn usage_report(RawQuery(query): RawQuery) -> Json<Value> {
@@ -374,7 +388,13 @@ async fn turns() -> Json<Value> {
     let usage = json!({ "input": 1200, "output": 34, "cached": 1000 });
     let turn = json!({
         "turn": TURN, "seq": 0, "at": 0, "model_calls": 2, "tool_calls": 1, "usage": usage, "cost": 420,
-        "models": ["openai/a", "groq/b"]
+        "models": ["openai/a", "groq/b"], "steps": [
+            { "kind": "queued", "at": 1_795_507_200_000_u64, "ms": 100 },
+            { "kind": "loaded", "at": 1_795_507_200_100_u64, "ms": 20 },
+            { "kind": "model", "name": "openai/a", "at": 1_795_507_200_120_u64, "ms": 880, "cost": 420 },
+            { "kind": "tool", "name": "clock", "at": 1_795_507_201_000_u64, "ms": 3 },
+            { "kind": "delivered", "at": 1_795_507_201_003_u64, "ms": 997 }
+        ]
     });
     Json(json!({ "items": [turn], "next": null }))
 }
