@@ -10,6 +10,8 @@ import { TOKEN, openPage, startStage } from "./stage.mjs";
 const LONG = 30_000;
 /** So long may it take from signing in to a bot's first answer, in ms. */
 const FIRST_ANSWER = 120_000;
+/** A small picture, as a PNG. */
+const PICTURE = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAGAAAABACAMAAADS6oI8AAAABlBMVEUMZHjc7/GHU8G3AAAAPUlEQVR42u3VIQ4AAAgDsfH/T2MJGoHoLKIJ5pK1Wru+AwAfAS8BAOJlAIAeAAB6AADoAQCgBwCAHgAAcw2gvwwBkn2tqAAAAABJRU5ErkJggg==", "base64");
 const errors = [];
 const stage = await startStage();
 const { telegram, base } = stage;
@@ -72,6 +74,30 @@ async function walk() {
     await say("What time is it?");
     await page.locator(".tool", { hasText: "current_time" }).waitFor();
     await answered("current_time");
+  });
+  await step("files are attached by the keyboard, and shown in the conversation without running", async () => {
+    const attach = page.getByRole("button", { name: "Attach files. Up to 10 files, 3.5 MB together." });
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), attach.press("Enter")]);
+    const file = (name, mimeType, buffer) => ({ name, mimeType, buffer });
+    await chooser.setFiles([file("tide.png", "image/png", PICTURE), file("page.html", "text/html", Buffer.from("<script>throw 1</script>")), file("much.bin", "application/octet-stream", Buffer.alloc(3_600_000)), file("spare.txt", "text/plain", Buffer.from("x"))]);
+    const told = (hasText) => page.locator(".attach-said", { hasText }).waitFor();
+    await told("much.bin is too large");
+    await click("Leave spare.txt out");
+    await told(/^2 files, .* Up to 10 files, 3.5 MB together\.$/);
+    await page.getByRole("textbox", { name: /^Message / }).press("Enter");
+    await told("Say a word about the files, too.");
+    await say("Look at **these**");
+    const picture = page.getByRole("img", { name: "tide.png, sent by you" });
+    await picture.waitFor();
+    assert.equal(await picture.evaluate((one) => one.decode().then(() => one.naturalWidth)), 96);
+    assert.equal(await page.locator(".attached").isVisible(), false);
+    const href = await page.getByRole("log").getByRole("link", { name: /page\.html/ }).getAttribute("href");
+    const headers = await page.evaluate(async (path) => {
+      const answer = await fetch(path);
+      return ["content-type", "content-disposition", "x-content-type-options"].map((name) => answer.headers.get(name));
+    }, href);
+    assert.deepEqual(headers, ["application/octet-stream", "attachment", "nosniff"]);
+    await answered("these");
   });
   await step("a chat that nobody sees asks for nothing, and catches up when it is seen", async () => {
     const turn = (hidden) => page.evaluate((is) => {
@@ -363,6 +389,9 @@ const ENTRIES = [
   { kind: "compaction", text: "They spoke of today." },
   { kind: "dropped", text: "" },
   { kind: "reset", text: "" },
+  { kind: "user", channel: "webchat", text: "What is this?", files: [{ id: "a".repeat(64), mime: "image/png", size: PICTURE.length, name: "tide.png" }, { id: "b".repeat(64), mime: "text/html", size: 2048, name: "page.html" }] },
+  { kind: "assistant", text: "", tool_calls: [{ name: "image", arguments: "{}" }] },
+  { kind: "tool_result", tool: "image", outcome: "ok", text: "A picture.", files: [{ id: "c".repeat(64), mime: "image/png", size: PICTURE.length }] },
   { kind: "user", channel: "webchat", text: "Kept all the same.", at: "never" },
 ].map((entry, seq) => ({ seq: seq + 7, at: 1_795_900_000_000 + seq * 60_000, turn: "turn_1", final: false, ...entry }));
 
@@ -370,13 +399,20 @@ const ENTRIES = [
 const DIALOGS = [
   ["bot-chat-kinds", "/bots/heron", async (page) => {
     await page.route(/\/v1\/bots\/[^/]+\/chat$/, (route) => route.fulfill({ json: { session: "agent:main:main", items: ENTRIES, next: 10_000, busy: false } }));
+    await page.route("**/v1/bots/*/media/*", (route) => route.fulfill({ contentType: "image/png", body: PICTURE }));
     await page.reload();
     const log = page.getByRole("log");
+    for (const name of ["tide.png, sent by you", "A picture, from the tool image"]) await log.getByRole("img", { name }).evaluate((one) => one.decode());
+    await log.getByRole("link", { name: /page\.html/ }).waitFor();
     await log.getByText("Kept all the same.").waitFor();
     await log.getByText("Schedule · Morning brief").click();
     assert.equal(await log.getByText("NO_REPLY").count(), 0);
     assert.ok(await log.getByText("Say what is on today.").isVisible());
     await page.unrouteAll();
+  }],
+  ["bot-chat-attached", "/bots/heron", async (page) => {
+    await page.locator("input[type=file]").setInputFiles([{ name: "tide.png", mimeType: "image/png", buffer: PICTURE }, { name: "a-name-that-is-rather-long-for-a-file-on-a-phone.txt", mimeType: "text/plain", buffer: Buffer.from("x") }]);
+    await page.getByText(/^2 files/).waitFor();
   }],
   ["dialog-delete", "/bots/heron/settings", async (page) => {
     await page.getByRole("button", { name: "Delete it" }).click();

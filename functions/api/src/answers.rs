@@ -15,6 +15,11 @@ use serde::Serialize;
 use crate::problem::{CONTENT_TYPE, Problem};
 use crate::views::ProblemView;
 
+/// What a file may do in a browser that shows it by itself: nothing.
+const FILE_POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
+/// What pictures are sent as.
+const PICTURES: [&str; 4] = ["image/gif", "image/jpeg", "image/png", "image/webp"];
+
 /// A response as the document describes it.
 type Described = aide::openapi::Response;
 
@@ -105,10 +110,15 @@ impl IntoResponse for Accepted {
 impl IntoResponse for FileContent {
     fn into_response(self) -> Response {
         let kind = (header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
-        // Shown by a browser, a bot's file is still no page of ours.
-        let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What strangers send and bots make is no page of ours: a browser shows pictures, keeps the rest, and runs nothing of either.
+        let shown = if self.media_type.starts_with("image/") { "inline" } else { "attachment" };
+        let guards = [
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (header::CONTENT_DISPOSITION, HeaderValue::from_static(shown)),
+            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY)),
+        ];
         let tag = HeaderValue::from_str(&self.tag).ok().map(|tag| [(header::ETAG, tag)]);
-        ([kind, no_sniff], tag, self.bytes).into_response()
+        ([kind], guards, tag, self.bytes).into_response()
     }
 }
 
@@ -217,13 +227,14 @@ impl OperationOutput for FileContent {
     fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<Described> {
         let text = || media(json_schema!({ "type": "string" }));
         let mut response = Described {
-            description: "The file: Markdown, other text, or what it is.".to_owned(),
+            description: "The file: Markdown, other text, a picture, or bytes.".to_owned(),
             content: [
                 ("text/markdown".to_owned(), text()),
                 ("text/plain".to_owned(), text()),
                 ("application/octet-stream".to_owned(), MediaType::default()),
             ]
             .into_iter()
+            .chain(PICTURES.map(|kind| (kind.to_owned(), MediaType::default())))
             .collect(),
             ..Described::default()
         };

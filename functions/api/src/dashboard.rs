@@ -45,6 +45,7 @@ const ASSETS: &[(&str, &[u8])] = assets![
     "bot_page.js",
     "channels.js",
     "chart.js",
+    "chat_files.js",
     "cron.js",
     "dom.js",
     "format.js",

@@ -3,6 +3,7 @@
 import { botPath, get, post } from "../api.js";
 import { botHref, botPage } from "../bot_page.js";
 import { channelLabel } from "../channels.js";
+import { attachments, keptFiles } from "../chat_files.js";
 import { h, replace } from "../dom.js";
 import { dollars, time, when } from "../format.js";
 import { icon } from "../icons.js";
@@ -47,7 +48,7 @@ function show(chat, page) {
       chat.pending.get(message)?.remove();
       chat.pending.delete(message);
     }
-    chat.log.append(...guarded(entry.text, () => entryNodes(entry, chat.calls)));
+    chat.log.append(...guarded(entry.text, () => entryNodes(entry, chat)));
   }
   if (page.items.length > 0) chat.greeting?.remove();
   for (const bubble of chat.pending.values()) chat.log.append(bubble);
@@ -80,14 +81,17 @@ function guarded(text, make) {
 }
 
 /** What an entry of the log looks like. */
-function entryNodes(entry, calls) {
+function entryNodes(entry, chat) {
+  const { bot, calls } = chat;
+  // A picture is as tall as it is only once it has come.
+  const files = (about) => keptFiles(bot, entry.files, about, () => toEnd(chat));
   const at = h("time", { datetime: new Date(entry.at).toISOString(), title: when(entry.at) }, time(entry.at));
   switch (entry.kind) {
     case "user": {
       if (entry.author === "job") return [told(`Schedule · ${entry.sender?.name ?? "Heartbeat"}`, entry.text, at)];
       if (entry.author === "session") return [told(`From another conversation · ${entry.sender?.name ?? ""}`, entry.text, at)];
       const who = entry.channel === "webchat" ? "You" : `${entry.sender?.name ?? entry.sender?.id ?? "Somebody"} on ${channelLabel(entry.channel)}`;
-      return [message(`you ${entry.command ? "command" : ""} ${entry.channel === "webchat" ? "" : "other"}`, h("div", { class: "plain" }, entry.text), h("p", { class: "meta" }, who, " · ", at))];
+      return [message(`you ${entry.command ? "command" : ""} ${entry.channel === "webchat" ? "" : "other"}`, h("div", { class: "plain" }, entry.text), files(`sent by ${who === "You" ? "you" : who}`), h("p", { class: "meta" }, who, " · ", at))];
     }
     case "assistant": {
       const cost = entry.cost ? ` · ${dollars(entry.cost)}` : "";
@@ -110,7 +114,8 @@ function entryNodes(entry, calls) {
         call.state.classList.toggle("bad", entry.outcome !== "ok");
         replace(call.result, h("pre", { tabindex: "0" }, entry.text));
       }
-      return [];
+      const found = files(`from the tool ${entry.tool}`);
+      return found ? [h("div", { class: "message theirs" }, found)] : [];
     }
     case "asked":
       return [message("notice", [markdown(entry.text), may("approve") && h("p", { class: "meta" }, h("a", { href: "/approvals" }, "Decide under Approvals"))])];
@@ -147,15 +152,16 @@ function freshName() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-async function send(chat, text, id = freshName()) {
-  const body = h("div", { class: "plain" }, text);
+/** Sends a message; `files` as `ChatSend` has them. */
+async function send(chat, text, files = [], id = freshName()) {
+  const body = [h("div", { class: "plain" }, text), files.length > 0 && h("ul", { class: "kept" }, files.map((file) => h("li", { class: "kept-file" }, icon("file"), file.name)))];
   const meta = h("p", { class: "meta" }, "Sending…");
   const bubble = message("you pending", body, meta);
   chat.greeting?.remove();
   chat.log.append(bubble);
   toEnd(chat, true);
   try {
-    const accepted = await post(botPath(chat.bot.id, "chat"), { text, id });
+    const accepted = await post(botPath(chat.bot.id, "chat"), { text, id, ...(files.length > 0 && { files }) });
     meta.textContent = "Sent";
     // Its entry may have come before this answer.
     if (chat.seen.has(accepted.message)) return bubble.remove();
@@ -166,7 +172,7 @@ async function send(chat, text, id = freshName()) {
     toEnd(chat, true);
   } catch (error) {
     bubble.classList.add("failed");
-    replace(meta, `Not sent. ${error.message} `, h("button", { class: "button small", type: "button", onclick: () => { bubble.remove(); send(chat, text, id); } }, "Send again"));
+    replace(meta, `Not sent. ${error.message} `, h("button", { class: "button small", type: "button", onclick: () => { bubble.remove(); send(chat, text, files, id); } }, "Send again"));
   }
   return undefined;
 }
@@ -174,24 +180,37 @@ async function send(chat, text, id = freshName()) {
 function composer(chat) {
   const input = h("textarea", { id: "say", rows: 1, placeholder: `Message ${chat.bot.name}`, "aria-describedby": "say-hint", enterkeyhint: "send" });
   const stop = h("button", { class: "button", type: "button", hidden: true, onclick: () => send(chat, "/stop") }, icon("stop"), "Stop");
+  const attached = attachments(input);
   chat.onbusy = (is) => (stop.hidden = !is);
   chat.onbusy(Boolean(chat.isBusy));
   const fit = () => {
     input.style.blockSize = "auto";
     input.style.blockSize = `${Math.min(input.scrollHeight + 2, 200)}px`;
   };
-  const submit = (event) => {
+  const submit = async (event) => {
     event.preventDefault();
     const text = input.value.trim();
-    if (!text) return;
+    if (!text) {
+      if (attached.any) attached.tell("Say a word about the files, too.");
+      return;
+    }
+    // What was written meanwhile is another message.
     input.value = "";
     fit();
-    send(chat, text);
+    try {
+      send(chat, text, await attached.take());
+    } catch (error) {
+      attached.tell(error.message);
+      input.value ||= text;
+      fit();
+    }
   };
   input.addEventListener("input", fit);
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
   });
-  return h("form", { class: "composer", onsubmit: submit }, h("label", { class: "sr", for: "say" }, `Message ${chat.bot.name}`), input, stop,
+  const form = h("form", { class: "composer", onsubmit: submit }, attached.list, h("label", { class: "sr", for: "say" }, `Message ${chat.bot.name}`), attached.button, input, stop,
     h("button", { class: "button primary", "aria-label": "Send" }, icon("send")), h("p", { class: "sr", id: "say-hint" }, "Enter sends, Shift and Enter begins a new line."));
+  attached.dropOn(form);
+  return form;
 }

@@ -2,6 +2,7 @@
 
 import { botPath, get } from "../api.js";
 import { botHref, botPage } from "../bot_page.js";
+import { keptFiles } from "../chat_files.js";
 import { h } from "../dom.js";
 import { compact, count, dollars, duration, plural, when } from "../format.js";
 import { badge, button, empty } from "../ui.js";
@@ -16,7 +17,7 @@ export const sessionPage = (context) => botPage(context, "/sessions", async (bot
   const path = (...more) => botPath(bot.id, "sessions", session, ...more);
   const show = async (turns) => {
     const said = await linesOf(path("entries"), turns.items, signal);
-    return turns.items.map((turn) => turnItem(turn, said.get(turn.turn) ?? []));
+    return turns.items.map((turn) => turnItem(bot, turn, said.get(turn.turn) ?? []));
   };
   const [page, first, schedules] = await Promise.all([get(path(), { signal }), get(path("turns"), { signal }), session.split(":")[2] === "cron" ? scheduleNames(bot, signal) : new Map()]);
   const list = h("ol", { class: "turns" }, await show(first));
@@ -46,14 +47,14 @@ async function linesOf(path, turns, signal) {
   return lines;
 }
 
-function turnItem(turn, entries) {
+function turnItem(bot, turn, entries) {
   const said = entries.find((entry) => entry.kind === "user");
   const { usage } = turn;
   return h("li", { class: "turn" },
     h("div", { class: "turn-head" }, h("strong", {}, said ? said.text.slice(0, 120) : when(turn.at)), h("span", { class: "muted" }, said && when(turn.at))),
     h("p", { class: "muted" }, plural(turn.model_calls, "model call"), " · ", plural(turn.tool_calls, "tool call"), " · ",
       `${count(usage.input)} in${usage.cached ? ` (${count(usage.cached)} cached)` : ""}, ${count(usage.output)} out`, " · ", dollars(turn.cost), turn.models.length > 0 && [" · ", turn.models.join(", ")]),
-    turn.steps.length > 0 && waterfall(turn.steps), entries.length > 0 && transcript(entries));
+    turn.steps.length > 0 && waterfall(turn.steps), entries.length > 0 && transcript(bot, entries));
 }
 
 const STEPS = { queued: "Queued", loaded: "Loaded", model: "Model", summary: "Summary", tool: "Tool", approval: "Waited for the owner", failed: "Failed", delivered: "Delivered" };
@@ -75,11 +76,12 @@ function waterfall(steps) {
 const NAMES = { user: "Message", assistant: "Answer", tool_result: "Tool", asked: "Asked", failed: "Failed", notice: "Notice", stopped: "Stopped", reset: "New conversation", compaction: "Summary", dropped: "Left out" };
 
 /** What was said in a turn. */
-function transcript(entries) {
+function transcript(bot, entries) {
   const lines = entries.map((entry) => {
     const calls = (entry.tool_calls ?? []).map((call) => `${call.name} ${call.arguments}`);
     const text = [entry.text, ...calls, entry.detail].filter(Boolean).join("\n");
-    return [h("dt", {}, entry.tool ? `${NAMES[entry.kind]}: ${entry.tool}` : NAMES[entry.kind]), h("dd", {}, text || "No words")];
+    const files = keptFiles(bot, entry.files, entry.tool ? `from the tool ${entry.tool}` : "that came with the message");
+    return [h("dt", {}, entry.tool ? `${NAMES[entry.kind]}: ${entry.tool}` : NAMES[entry.kind]), h("dd", {}, text || (!files && "No words"), files)];
   });
   return h("details", {}, h("summary", {}, "Transcript"), h("dl", { class: "transcript" }, lines));
 }

@@ -37,11 +37,20 @@ async fn files_are_kept_and_given_out_to_those_who_may_see_them() {
     let read = async |id: &str| api.get(&format!("/v1/bots/Tidy/media/{id}")).await;
     let shown = read(&picture.reference).await;
     assert_eq!((shown.status.as_u16(), shown.header(header::CONTENT_TYPE)), (200, "image/png"));
-    assert_eq!(
-        read(&notes.reference).await.header(header::CONTENT_TYPE),
-        "application/octet-stream",
-        "no page of ours"
-    );
+    assert_eq!(shown.header(header::CONTENT_DISPOSITION), "inline");
+    let kept = read(&notes.reference).await;
+    assert_eq!(kept.header(header::CONTENT_TYPE), "application/octet-stream", "no page of ours");
+    assert_eq!(kept.header(header::CONTENT_DISPOSITION), "attachment");
+    for answer in [&shown, &kept] {
+        let policy = answer.header(header::CONTENT_SECURITY_POLICY);
+        assert!(policy.starts_with("default-src 'none'; sandbox"), "{policy}");
+        assert_eq!(answer.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+    }
+    let picture_path = format!("/v1/bots/Tidy/media/{}", picture.reference);
+    let stranger = api.other_key().await;
+    assert_eq!(api.call_as(&stranger, "GET", &picture_path, None).await.status.as_u16(), 404);
+    let chats_only = api.key_with(&[Scope::Chat]).await;
+    assert_eq!(api.call_as(&chats_only, "GET", &picture_path, None).await.status.as_u16(), 403);
     assert_eq!(read(&"a".repeat(64)).await.status.as_u16(), 404);
     assert_eq!(read("..%2Fx").await.status.as_u16(), 400);
     let other = api.new_bot("Other").await;
