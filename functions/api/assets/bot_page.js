@@ -25,6 +25,10 @@ export const botState = (bot) => badge(...STATES[bot.status]);
 /** The address of one of a bot's pages. */
 export const botHref = (bot, part = "") => `/bots/${encodeURIComponent(bot.name)}${part}`;
 
+/** The address of the page of one of its files, and the API's path of the file. */
+export const fileHref = (bot, name) => botHref(bot, `/files/${name.split("/").map(encodeURIComponent).join("/")}`);
+export const filePath = (bot, name) => botPath(bot.id, "files", ...name.split("/"));
+
 /** The page `part` of the bot in an address. `body` is given the bot; what goes wrong in it leaves the way to the other pages. */
 export async function botPage({ params, signal }, part, body) {
   const bot = await get(botPath(params.bot), { signal });

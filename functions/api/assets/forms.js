@@ -39,6 +39,20 @@ export function choice({ legend, path, value, options, onchange }) {
 /** What stands in a field that is a list, with commas between its items. */
 export const listed = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 
+/** A list as such a field has it. */
+export const inCommas = (list) => (list ?? []).join(", ");
+
+/** What a field for a secret says while one is kept, which nobody is shown. */
+export const STORED = "One is stored";
+
+/** A field for a secret, whose `keep` empties it again. `isStored`: there is one; `for`: what it was given for, and goes to alone. */
+export function secretField({ isStored, for: purpose, ...props }) {
+  const hint = purpose && `Left empty, the stored one stays. It goes only to the ${purpose} that it was given for.`;
+  const one = field({ ...props, type: "password", placeholder: isStored ? STORED : "", hint });
+  one.keep = (isKept) => Object.assign(one.input, { value: "", placeholder: isKept ? STORED : "" });
+  return one;
+}
+
 /**
  * A form that sends on Enter or by its button. `send` is given nothing and may throw a `Problem`. `needs`: the scope that it takes;
  * who lacks it sees what the fields say, and changes nothing.

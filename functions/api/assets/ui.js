@@ -46,8 +46,9 @@ export async function busy(element, work) {
   }
 }
 
-/** What is shown where there is nothing yet: why, and what to do. */
-export function empty(picture, title, text, ...actions) {
+/** What is shown where there is nothing yet: why, and what to do, as far as it is there for who looks. */
+export function empty(picture, title, text, ...offered) {
+  const actions = offered.filter(Boolean);
   return h("div", { class: "empty" }, h("span", { class: "empty-icon" }, icon(picture)), h("h2", {}, title), h("p", {}, text),
     actions.length > 0 && h("p", { class: "actions" }, actions));
 }

@@ -18,10 +18,6 @@ use crate::views::{AccountChoice, InvitationToMe, MeView, NamedAccount, OwnAccou
 
 /// `GET /v1/me`
 pub(crate) async fn show(State(environment): State<Environment>, visitor: Visitor) -> Result<Json<MeView>, Problem> {
-    let account = match visitor.account {
-        Some(id) => Some(account::read(&environment, id).await?),
-        None => None,
-    };
     let state = visitor.account.map(|id| environment.store.account(id));
     let (mut accounts, mut invitations) = (vec![], vec![]);
     let name = match (visitor.actor, state) {
@@ -41,8 +37,18 @@ pub(crate) async fn show(State(environment): State<Environment>, visitor: Visito
         (Actor::Key { id }, Some(state)) => state.api_key_get(id).await?.map(|key| key.name).unwrap_or_default(),
         _ => "this browser".to_owned(),
     };
+    // Those of a person were read with the memberships.
+    let known = accounts.iter().find(|own| Some(own.id) == visitor.account);
+    let account = match (known, visitor.account) {
+        (Some(own), _) => Some(NamedAccount { id: own.id, name: own.name.clone() }),
+        (None, Some(id)) => {
+            let account = account::read(&environment, id).await?;
+            Some(NamedAccount { id, name: account.name })
+        }
+        (None, None) => None,
+    };
     Ok(Json(MeView {
-        account: account.map(|account| NamedAccount { id: account.id, name: account.name }),
+        account,
         actor: visitor.actor,
         name,
         role: visitor.role,

@@ -1,7 +1,7 @@
 // A bot's files: who it is, what it remembers, what it can do.
 
 import { botPath, getTagged, items, put, remove } from "../api.js";
-import { botHref, botPage } from "../bot_page.js";
+import { botHref, botPage, fileHref, filePath } from "../bot_page.js";
 import { h } from "../dom.js";
 import { size } from "../format.js";
 import { go, onLeave } from "../router.js";
@@ -27,9 +27,6 @@ const GROUPS = [
   ["Skills", (name) => name.startsWith("skills/")],
   ["Other files", () => true],
 ];
-
-const fileHref = (bot, name) => botHref(bot, `/files/${name.split("/").map(encodeURIComponent).join("/")}`);
-const filePath = (bot, name) => botPath(bot.id, "files", ...name.split("/"));
 
 export const filesPage = (context) => botPage(context, "/files", async (bot) => {
   const files = await items(botPath(bot.id, "files"), context);

@@ -15,7 +15,7 @@ const LOOK_UP = 30;
 export const sessionsPage = (context) => botPage(context, "/sessions", async (bot) => {
   const path = `${botPath(bot.id, "sessions")}?limit=100`;
   const [first, schedules] = await Promise.all([get(path, context), scheduleNames(bot, context.signal)]);
-  if (first.items.length === 0) return empty("audit", "No conversations yet", "Each person, group and schedule that the bot talks with has one, and it is kept here.", ...(may("chat") ? [linkButton("Talk to it", botHref(bot), "primary")] : []));
+  if (first.items.length === 0) return empty("audit", "No conversations yet", "Each person, group and schedule that the bot talks with has one, and it is kept here.", may("chat") && linkButton("Talk to it", botHref(bot), "primary"));
   const rows = (items) => items.sort((a, b) => b.created_at - a.created_at).map((one, index) => row(bot, one, schedules, index < LOOK_UP && context.signal));
   const list = h("ul", { class: "rows card" }, rows(first.items));
   return [list, more({ path, next: first.next, label: "More sessions", signal: context.signal, show: (items) => list.append(...rows(items)) })];

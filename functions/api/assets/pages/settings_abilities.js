@@ -2,19 +2,17 @@
 
 import { Problem } from "../api.js";
 import { h } from "../dom.js";
-import { field, form, listed } from "../forms.js";
+import { field, form, inCommas, listed, secretField } from "../forms.js";
 import { again } from "../router.js";
 import { button, card, confirm } from "../ui.js";
 import { may } from "../who.js";
 
-const STORED = "One is stored";
-const words = (names) => (names ?? []).join(", ");
 /** A key as a request gives it: left out, the stored one stays. */
 const given = (key) => (key.value.trim() === "" ? {} : { [key.input.dataset.name]: key.value.trim() });
 
 /** A field for a secret of a service, named in requests as `name`. */
 function secret(label, path, name, isStored) {
-  const one = field({ label, path, type: "password", placeholder: isStored ? STORED : "", hint: isStored ? "Left empty, the stored one stays. It goes only to the address that it was given for." : undefined });
+  const one = secretField({ label, path, isStored, for: isStored && "address" });
   one.input.dataset.name = name;
   return one;
 }
@@ -22,7 +20,7 @@ function secret(label, path, name, isStored) {
 export function toolsCard(bot, save) {
   const policy = bot.abilities.tools;
   const profile = field({ label: "Tools", path: "abilities.tools.profile", type: "select", value: policy.profile ?? "full", options: [["full", "all"], ["coding", "files, pictures, the web, sessions"], ["messaging", "messages and sessions"], ["minimal", "only the time and the session"]] });
-  const list = (label, name, more = {}) => field({ label, path: `abilities.tools.${name}`, value: words(policy[name]), ...more });
+  const list = (label, name, more = {}) => field({ label, path: `abilities.tools.${name}`, value: inCommas(policy[name]), ...more });
   const ask = list("Only once you approve the call", "ask", { placeholder: "write, group:web" });
   const deny = list("Never", "deny");
   const allow = list("Of these, only", "allow", { hint: "Empty: all of them." });
@@ -42,8 +40,7 @@ export function searchCard(bot, save, state) {
   tell();
   return card("Web search", form({ fields: [provider, more], action: "Save", send: async () => {
     await save({ abilities: { search: provider.value === "" ? null : { provider: provider.value, base_url: url.value.trim() || null, ...given(key) } } });
-    key.input.value = "";
-    key.input.placeholder = state.bot.abilities.search?.has_api_key ? STORED : "";
+    key.keep(state.bot.abilities.search?.has_api_key);
   } }));
 }
 
@@ -56,8 +53,7 @@ export function transcriptionCard(bot, save, state) {
     const isOff = url.value.trim() === "";
     if (!isOff && model.value.trim() === "") throw new Problem(400, "Not saved", "abilities.transcription.model: say which model writes them down.");
     await save({ abilities: { transcription: isOff ? null : { base_url: url.value.trim(), model: model.value.trim(), ...given(key) } } });
-    key.input.value = "";
-    key.input.placeholder = state.bot.abilities.transcription?.has_api_key ? STORED : "";
+    key.keep(state.bot.abilities.transcription?.has_api_key);
   } }));
 }
 
@@ -89,7 +85,7 @@ export function serversCard(bot, save) {
 function serverFields(server) {
   const url = field({ label: "Address", type: "url", value: server.url ?? "", placeholder: "https://mcp.example.org/mcp" });
   const token = secret("Token", undefined, "token", server.has_token);
-  const repeatable = field({ label: "Tools that may run twice", value: words(server.repeatable), hint: "Where a crash leaves it unknown how they ended. With commas between them." });
+  const repeatable = field({ label: "Tools that may run twice", value: inCommas(server.repeatable), hint: "Where a crash leaves it unknown how they ended. With commas between them." });
   return {
     fields: [url, token, repeatable],
     /** What the fields say of the server of this name, under which errors name them. */

@@ -3,12 +3,11 @@
 import { Problem } from "../api.js";
 import { h } from "../dom.js";
 import { inDollars, micros } from "../format.js";
-import { field, form } from "../forms.js";
+import { STORED, field, form, secretField } from "../forms.js";
 import { again } from "../router.js";
 import { button, card } from "../ui.js";
 import { may } from "../who.js";
 
-const STORED = "One is stored";
 /** Whose models a name without a provider means. */
 const DEFAULT_PROVIDER = "openai";
 const providerOf = (model) => (model.includes("/") ? model.split("/")[0] : DEFAULT_PROVIDER);
@@ -18,7 +17,7 @@ const APIS = [["", "The provider's own"], ["openai-completions", "OpenAI's chat 
 export function modelCard(bot, save, state) {
   const settings = bot.model;
   const ref = field({ label: "Model", path: "model.model", value: settings.model ?? "", placeholder: "openai/gpt-5.1", hint: "As provider/model. Empty: the built-in demo." });
-  const key = field({ label: "API key", path: "model.api_key", type: "password", placeholder: settings.has_api_key ? STORED : "", hint: "Left empty, the stored one stays. It goes only to the provider that it was given for." });
+  const key = secretField({ label: "API key", path: "model.api_key", isStored: settings.has_api_key, for: "provider" });
   const thinking = field({ label: "Thinking", path: "model.thinking", type: "select", value: settings.thinking ?? "", options: [["", "As the provider sees fit"], ...["off", "minimal", "low", "medium", "high", "xhigh"].map((word) => [word, word])] });
   const url = field({ label: "Base URL", path: "model.base_url", type: "url", value: settings.base_url ?? "", hint: "Only for a server that is not the provider's own." });
   const api = field({ label: "Protocol", path: "model.api", type: "select", value: settings.api ?? "", options: APIS });
@@ -44,8 +43,7 @@ export function modelCard(bot, save, state) {
       rare.open ||= Boolean(error.field && rare.querySelector(`[data-path="${CSS.escape(error.field)}"]`));
       throw error;
     }
-    key.input.value = "";
-    key.input.placeholder = state.bot.model.has_api_key ? STORED : "";
+    key.keep(state.bot.model.has_api_key);
     // What depends on the model is shown anew: the head of the page, and the fallbacks.
     if (state.bot.model.model !== before) again();
   } }));
@@ -60,7 +58,7 @@ export function fallbackCard(bot, save) {
   const list = h("ol", { class: "fallbacks" });
   const add = (known) => {
     const model = field({ label: "Model", value: known.model ?? "", placeholder: "anthropic/claude-sonnet-4-5" });
-    const key = field({ label: "API key of its provider", type: "password" });
+    const key = secretField({ label: "API key of its provider" });
     const url = field({ label: "Base URL", type: "url", value: known.base_url ?? "", hint: "Empty: the provider's own." });
     const tell = () => {
       const provider = providerOf(model.value.trim());

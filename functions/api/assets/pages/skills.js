@@ -1,7 +1,7 @@
 // What a bot knows how to do, and what its model reads before anybody says a word.
 
 import { Problem, botPath, get, items, patch, put } from "../api.js";
-import { botHref, botPage } from "../bot_page.js";
+import { botPage, fileHref, filePath } from "../bot_page.js";
 import { barsByName } from "../chart.js";
 import { h } from "../dom.js";
 import { count } from "../format.js";
@@ -27,7 +27,7 @@ function skillList(bot, skills, own) {
   const broken = skills.filter((skill) => skill.name.includes("/"));
   const rows = skills.filter((skill) => !broken.includes(skill)).map((skill) => {
     const isOn = field({ label: skill.name, type: "checkbox", value: chosen === null || chosen.includes(skill.name), hint: skill.description || "It says nothing of itself." });
-    if (own.has(fileOf(skill.name))) isOn.element.append(h("p", { class: "hint" }, h("a", { href: botHref(bot, `/files/${fileOf(encodeURIComponent(skill.name))}`) }, "Its text")));
+    if (own.has(fileOf(skill.name))) isOn.element.append(h("p", { class: "hint" }, h("a", { href: fileHref(bot, fileOf(skill.name)) }, "Its text")));
     // What was switched off here says so by its box.
     if (skill.left_out && isOn.value) isOn.element.append(h("p", { class: "hint" }, badge("warn", "Not used"), ` ${skill.left_out}`));
     return { skill, isOn };
@@ -40,7 +40,7 @@ function skillList(bot, skills, own) {
       say("Saved.");
       again();
     } }),
-    broken.map((skill) => h("p", { class: "hint" }, badge("bad", "Not read"), " ", h("a", { href: botHref(bot, `/files/${skill.name}`) }, skill.name), skill.left_out && `: ${skill.left_out}`)));
+    broken.map((skill) => h("p", { class: "hint" }, badge("bad", "Not read"), " ", h("a", { href: fileHref(bot, skill.name) }, skill.name), skill.left_out && `: ${skill.left_out}`)));
 }
 
 function newSkill(bot, own) {
@@ -51,8 +51,8 @@ function newSkill(bot, own) {
     if (!/^[A-Za-z0-9._-]{1,64}$/.test(called)) throw new Problem(400, "Not made", "name: a skill's name has letters, digits, dashes and dots, 64 at most.");
     if (own.has(fileOf(called))) throw new Problem(400, "Not made", "name: the bot has a skill of this name.");
     if (about.value.trim() === "") throw new Problem(400, "Not made", "about: say it in a sentence: by it the bot knows when to read the skill.");
-    await put(botPath(bot.id, "files", ...fileOf(called).split("/")), blank(called, JSON.stringify(about.value.trim())), { ifNoneMatch: "*" });
-    go(botHref(bot, `/files/${fileOf(called)}`));
+    await put(filePath(bot, fileOf(called)), blank(called, JSON.stringify(about.value.trim())), { ifNoneMatch: "*" });
+    go(fileHref(bot, fileOf(called)));
   } }));
 }
 

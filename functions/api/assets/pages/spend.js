@@ -25,7 +25,7 @@ export async function spendPage({ signal }) {
   return [
     pageHead("Usage"),
     h("div", { class: "columns" }, card("This month", h("p", { class: "big" }, dollars(month.total.cost)), h("p", { class: "muted" }, plural(month.total.turns, "turn")), limitOf(own)), account && budgetCard(account)),
-    card("Bots and their budgets", bots.length === 0 ? empty("chart", "No bots yet", "What each bot spends is listed here.", ...(may("bots:write") ? [linkButton("New bot", "/new", "primary")] : [])) : [list, more({ path: "/v1/usage", next: budgets.next ?? null, label: "More bots", signal, show: (lines) => list.add(rows(lines)) })]),
+    card("Bots and their budgets", bots.length === 0 ? empty("chart", "No bots yet", "What each bot spends is listed here.", may("bots:write") && linkButton("New bot", "/new", "primary")) : [list, more({ path: "/v1/usage", next: budgets.next ?? null, label: "More bots", signal, show: (lines) => list.add(rows(lines)) })]),
     h("h2", { class: "section" }, "All bots"), used,
   ];
 }

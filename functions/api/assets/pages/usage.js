@@ -10,7 +10,7 @@ import { usageReport } from "./usage_report.js";
 
 export const usagePage = (context) => botPage(context, "/usage", async (bot) => {
   const lines = await items(`/v1/usage?bot=${bot.id}`, context);
-  const nothing = empty("chart", "Nothing used yet", `What ${bot.name} takes shows up here with its first answer.`, ...(may("chat") ? [linkButton("Talk to it", botHref(bot), "primary")] : []));
+  const nothing = empty("chart", "Nothing used yet", `What ${bot.name} takes shows up here with its first answer.`, may("chat") && linkButton("Talk to it", botHref(bot), "primary"));
   const report = await usageReport({ bot, tables: ["model", "channel"], nothing, signal: context.signal });
   return [budgetCard(bot, lines.find((one) => one.bot === bot.id)), report];
 });
