@@ -94,6 +94,7 @@ impl Operation {
             "force" | "now" => "true",
             "from" | "to" => "2026-11-22",
             "by" => "day",
+            "split" => "bot",
             "bot" => of.id("bot"),
             other => panic!("give the query parameter {other} a value here, so that it is attacked too"),
         };
