@@ -17,7 +17,8 @@ use crate::terminal::{confirm, one_line};
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  lowtide account\n  lowtide account --name 'Harbour office' --budget 20\n  lowtide account leave ada@example.org"
+    after_help = "Examples:\n  lowtide account\n  lowtide account --name 'Harbour office' --budget 20\n  \
+                  lowtide account leave ada@example.org"
 )]
 pub(crate) struct AccountArgs {
     #[command(subcommand)]
@@ -33,7 +34,7 @@ pub(crate) struct AccountArgs {
 enum AccountCommand {
     /// Be a member of the account no more
     Leave {
-        /// Who leaves: an e-mail address, name or id. A terminal's key belongs to the account, and so does not say who you are
+        /// Who leaves, by e-mail address, name or id: a terminal's key belongs to the account and names nobody
         member: String,
         /// Do not ask
         #[arg(long)]

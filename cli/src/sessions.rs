@@ -18,7 +18,9 @@ const PICTURE: u64 = 24;
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("by_turn").args(["turns", "steps"]),
-    after_help = "Examples:\n  lowtide sessions tidy\n  lowtide sessions tidy agent:main:main --turns\n  lowtide sessions tidy agent:main:main --steps --limit 1\n  lowtide sessions tidy agent:main:main --transcript"
+    after_help = "Examples:\n  lowtide sessions tidy\n  lowtide sessions tidy agent:main:main --turns\n  \
+                  lowtide sessions tidy agent:main:main --steps --limit 1\n  \
+                  lowtide sessions tidy agent:main:main --transcript"
 )]
 pub(crate) struct SessionsArgs {
     bot: String,
@@ -87,7 +89,8 @@ pub(crate) async fn run(client: &Client, output: Output, args: SessionsArgs) -> 
     output.show(&page, || card(output, &page))
 }
 
-/// A turn, step by step: when each began after the first, how long it took, what it cost, and where in the turn's time it lies.
+/// A turn, step by step: when each began after the first, how long it took, what it cost, and where in the turn's time
+/// it lies.
 fn waterfall(output: Output, turn: &TurnView, zone: &str) -> String {
     let from = turn.steps.iter().map(|step| step.at).min().unwrap_or(turn.at);
     let ends = turn.steps.iter().map(|step| after(from, step) + step.ms);

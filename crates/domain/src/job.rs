@@ -460,8 +460,8 @@ impl Job {
         .collect()
     }
 
-    /// Its next runs, `count` at most, in the order in which they begin: those that were sent ahead of their time, the first that was
-    /// not, even if it is overdue, and those that the schedule names after it.
+    /// Its next runs, `count` at most, in the order in which they begin: those that were sent ahead of their time, the
+    /// first that was not, even if it is overdue, and those that the schedule names after it.
     pub fn next_runs(&self, now: Timestamp, count: usize) -> Vec<Firing> {
         let first = self.state.next.filter(|_| self.spec.enabled);
         // What passed during an outage is not counted through.

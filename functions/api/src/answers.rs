@@ -110,7 +110,8 @@ impl IntoResponse for Accepted {
 impl IntoResponse for FileContent {
     fn into_response(self) -> Response {
         let kind = (header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
-        // What strangers send and bots make is no page of ours: a browser shows pictures, keeps the rest, and runs nothing of either.
+        // What strangers send and bots make is no page of ours: a browser shows pictures, keeps the rest, and runs
+        // nothing of either.
         let shown = if self.media_type.starts_with("image/") { "inline" } else { "attachment" };
         let guards = [
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -14,8 +14,8 @@ pub struct ScheduleView {
     pub job: Job,
     /// When somebody looks at it next, in milliseconds; `null`: nothing is to come.
     pub due_at: Option<Timestamp>,
-    /// The next runs, five at most: `scheduled` is the time that the schedule names, `at` when the run begins, which is later if runs are
-    /// spread (`schedule.staggerMs`, `jitterMs`) or put off after errors. An overdue one stands first.
+    /// The next runs, five at most: `scheduled` is the time that the schedule names, `at` when the run begins, which is
+    /// later if runs are spread (`schedule.staggerMs`, `jitterMs`) or put off after errors. An overdue one stands first.
     #[serde(default)]
     pub next_runs: Vec<Firing>,
     /// What it took so far: `48 wakes, 2 model calls, $0.01`.
