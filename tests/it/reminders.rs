@@ -200,7 +200,7 @@ impl World {
         let n = self.messages.fetch_add(1, Ordering::Relaxed).to_string();
         let sender = Sender { id: "owner".to_owned(), name: None, username: None };
         let now = environment.clock.now();
-        let received = channels::webchat::received("main", &sender, &n, text, now).unwrap();
+        let received = channels::webchat::received("main", &sender, &n, text, false, now).unwrap();
         let (link, session) = (LinkId::web_chat_of(self.bot.id), SessionKey::main("main"));
         let inbound = received.into_inbound(&self.bot, link, Channel::WebChat, session, now);
         let bot = self.account().bot_get(self.bot.id).await.unwrap().unwrap();

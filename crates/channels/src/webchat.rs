@@ -14,7 +14,7 @@ pub const MAX_MESSAGE_ID: usize = 128;
 /// A message that is not taken; the text tells whoever called the API what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMessage {
-    #[error("the message is empty; send 1 to {MAX_TEXT} characters")]
+    #[error("the message is empty; send 1 to {MAX_TEXT} characters, or a file")]
     Empty,
     #[error("the message has {0} characters; send {MAX_TEXT} at most, and more as further messages")]
     TooLong(usize),
@@ -29,17 +29,18 @@ pub enum BadMessage {
 /// Checks and accepts one message of `conversation`.
 ///
 /// `message_id` is chosen by who sends, and names the message within the conversation: the same id
-/// again is the same message again, not a new one.
+/// again is the same message again, not a new one. Who brings files need not say anything.
 pub fn received(
     conversation: &str,
     sender: &Sender,
     message_id: &str,
     text: &str,
+    brings_files: bool,
     at: Timestamp,
 ) -> Result<Received, BadMessage> {
     check_conversation(conversation)?;
     check_message_id(message_id)?;
-    check_text(text)?;
+    check_text(text, brings_files)?;
     let address = Address { kind: ChatKind::Direct, chat: conversation.to_owned(), thread: None, reply_to: None };
     Ok(Received {
         // A conversation's name has no colon, so no two pairs share an id.
@@ -66,8 +67,8 @@ fn check_message_id(id: &str) -> Result<(), BadMessage> {
     if fits && id.chars().all(|c| c.is_ascii_graphic()) { Ok(()) } else { Err(BadMessage::MessageId) }
 }
 
-fn check_text(text: &str) -> Result<(), BadMessage> {
-    if text.trim().is_empty() {
+fn check_text(text: &str, brings_files: bool) -> Result<(), BadMessage> {
+    if text.trim().is_empty() && !brings_files {
         return Err(BadMessage::Empty);
     }
     match text.chars().count() {
@@ -82,7 +83,7 @@ mod tests {
 
     fn try_message(conversation: &str, id: &str, text: &str) -> Result<Received, BadMessage> {
         let sender = Sender { id: "key_1".into(), name: None, username: None };
-        received(conversation, &sender, id, text, Timestamp::from_secs(1))
+        received(conversation, &sender, id, text, false, Timestamp::from_secs(1))
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
         the conversation's name must be 1 to 64 of the letters A-Z a-z 0-9 _ . -; try `main`
         the message id must be 1 to 128 visible ASCII characters without spaces; a random UUID is a good one
         the message id must be 1 to 128 visible ASCII characters without spaces; a random UUID is a good one
-        the message is empty; send 1 to 32000 characters
+        the message is empty; send 1 to 32000 characters, or a file
         the message has 32001 characters; send 32000 at most, and more as further messages
         "#);
         assert!(try_message(&"x".repeat(64), &"y".repeat(128), &"é".repeat(32_000)).is_ok());

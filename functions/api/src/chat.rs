@@ -72,9 +72,9 @@ pub(crate) async fn send(
     let account = environment.store.account(caller.account);
     let name = account.account_get().await?.map(|account| account.name);
     let sender = Sender { id: OWNER.to_owned(), name, username: None };
-    let id = request.id.unwrap_or_else(|| format!("{:032x}", environment.entropy.next_u128()));
+    let id = request.id.clone().unwrap_or_else(|| format!("{:032x}", environment.entropy.next_u128()));
     let now = environment.clock.now();
-    let mut inbound = inbound(&bot, sender, request.conversation.as_deref(), &id, &request.text, now)?;
+    let mut inbound = inbound(&bot, sender, &id, &request, now)?;
     check_reads(caller, &bot, &inbound.session)?;
     inbound.is_owner = caller.scopes.contains(Scope::Approve);
     inbound.attachments = keep(&environment, &bot, request.files).await?;
@@ -143,16 +143,10 @@ fn check_reads(caller: Caller, bot: &Bot, session: &SessionKey) -> Result<(), Pr
     Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
-fn inbound(
-    bot: &Bot,
-    sender: Sender,
-    conversation: Option<&str>,
-    id: &str,
-    text: &str,
-    now: Timestamp,
-) -> Result<Inbound, Problem> {
-    let conversation = conversation.unwrap_or(MAIN).to_lowercase();
-    let received = webchat::received(&conversation, &sender, id, text, now);
+fn inbound(bot: &Bot, sender: Sender, id: &str, request: &ChatSend, now: Timestamp) -> Result<Inbound, Problem> {
+    let ChatSend { conversation, text, files, .. } = request;
+    let conversation = conversation.as_deref().unwrap_or(MAIN).to_lowercase();
+    let received = webchat::received(&conversation, &sender, id, text, !files.is_empty(), now);
     let received = received.map_err(|error| Problem::bad_request(format!("Not sent: {error}.")))?;
     let session = session(bot, &conversation)?;
     let mut inbound = received.into_inbound(bot, webchat_link(bot), Channel::WebChat, session, now);

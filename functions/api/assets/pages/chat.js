@@ -91,7 +91,7 @@ function entryNodes(entry, chat) {
       if (entry.author === "job") return [told(`Schedule · ${entry.sender?.name ?? "Heartbeat"}`, entry.text, at)];
       if (entry.author === "session") return [told(`From another conversation · ${entry.sender?.name ?? ""}`, entry.text, at)];
       const who = entry.channel === "webchat" ? "You" : `${entry.sender?.name ?? entry.sender?.id ?? "Somebody"} on ${channelLabel(entry.channel)}`;
-      return [message(`you ${entry.command ? "command" : ""} ${entry.channel === "webchat" ? "" : "other"}`, h("div", { class: "plain" }, entry.text), files(`sent by ${who === "You" ? "you" : who}`), h("p", { class: "meta" }, who, " · ", at))];
+      return [message(`you ${entry.command ? "command" : ""} ${entry.channel === "webchat" ? "" : "other"}`, entry.text && h("div", { class: "plain" }, entry.text), files(`sent by ${who === "You" ? "you" : who}`), h("p", { class: "meta" }, who, " · ", at))];
     }
     case "assistant": {
       const cost = entry.cost ? ` · ${dollars(entry.cost)}` : "";
@@ -154,7 +154,7 @@ function freshName() {
 
 /** Sends a message; `files` as `ChatSend` has them. */
 async function send(chat, text, files = [], id = freshName()) {
-  const body = [h("div", { class: "plain" }, text), files.length > 0 && h("ul", { class: "kept" }, files.map((file) => h("li", { class: "kept-file" }, icon("file"), file.name)))];
+  const body = [text && h("div", { class: "plain" }, text), files.length > 0 && h("ul", { class: "kept" }, files.map((file) => h("li", { class: "kept-file" }, icon("file"), file.name)))];
   const meta = h("p", { class: "meta" }, "Sending…");
   const bubble = message("you pending", body, meta);
   chat.greeting?.remove();
@@ -190,10 +190,7 @@ function composer(chat) {
   const submit = async (event) => {
     event.preventDefault();
     const text = input.value.trim();
-    if (!text) {
-      if (attached.any) attached.tell("Say a word about the files, too.");
-      return;
-    }
+    if (!text && !attached.any) return;
     // What was written meanwhile is another message.
     input.value = "";
     fit();

@@ -294,7 +294,7 @@ mod tests {
         messages: the last message must be the user's: it is what is answered.
         messages: the last message must be the user's: it is what is answered.
         messages[0].role: `robot` is not known. Give system, developer, user, assistant or tool.
-        Not sent: the message is empty; send 1 to 32000 characters.
+        Not sent: the message is empty; send 1 to 32000 characters, or a file.
         Not sent: the message has 32001 characters; send 32000 at most, and more as further messages.
         A part of the type `input_audio` is not understood as it is. Give {"type": "text", "text": …} or {"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}.
         A picture is not understood. Send it as a data URL, `data:image/png;base64,…`, of one of these types: image/png, image/jpeg, image/gif, image/webp.

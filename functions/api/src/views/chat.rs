@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatSend {
-    /// What is said, in Markdown; or a command such as `/stop`.
+    /// What is said, in Markdown; or a command such as `/stop`. Empty only where files come with it.
     pub text: String,
     /// A conversation of its own; left out: the bot's main session.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -57,6 +57,11 @@ async fn files_are_kept_and_given_out_to_those_who_may_see_them() {
     assert_ne!(bot.id, other.id);
     assert_eq!(api.get(&format!("/v1/bots/Other/media/{}", picture.reference)).await.status.as_u16(), 404);
 
+    let alone = json!({ "text": " ", "files": [file("tide.png", png)] });
+    assert_eq!(api.post(CHAT, alone).await.status.as_u16(), 202, "a picture says enough");
+    let nothing = api.post(CHAT, json!({ "text": " ", "files": [] })).await;
+    assert_eq!(nothing.status.as_u16(), 400);
+
     let many = vec![file("x", b"x"); 11];
     for files in [json!(many), json!([{ "name": "x", "data": "???" }]), json!([{ "name": "x", "data": "" }])] {
         let refused = api.post(CHAT, json!({ "text": "look", "files": files })).await;
