@@ -1,7 +1,7 @@
 //! A bot as `lowtide bots show` tells of it, in words.
 
 use api::views::{BotView, ModelView};
-use domain::account::FallbackModel;
+use domain::account::{FallbackModel, ImageModel};
 use domain::budget::dollars;
 use domain::queueing::DropPolicy;
 use domain::reset::{ResetMode, ResetPolicy};
@@ -30,6 +30,8 @@ pub(crate) fn card(output: Output, bot: &BotView) -> String {
     lines.extend(bot.model.api.map(|api| ("protocol", as_word(&api))));
     lines.extend(bot.model.thinking.map(|thinking| ("thinking", as_word(&thinking))));
     lines.extend(bot.model.fallbacks.iter().map(|other| ("fallback", fallback(&bot.model, other))));
+    let images = bot.model.image_model.iter().flat_map(ImageModel::all);
+    lines.extend(images.map(|other| ("image model", fallback(&bot.model, other))));
     lines.extend(bot.model.price.map(|given| ("price", price(given))));
     lines.extend(bot.model.context_window.map(|tokens| ("reads", format!("{tokens} tokens at most"))));
     lines.extend([

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use api::views::{BotPatch, BotView, ModelPatch, ModelView};
 use clap::Args;
 use domain::Thinking;
-use domain::account::{FallbackModel, ModelApi};
+use domain::account::{FallbackModel, ImageModel, ModelApi};
 
 use crate::bot_card::model;
 use crate::bot_settings::PriceArgs;
@@ -25,6 +25,7 @@ Examples:
   lowtide bots model tidy openai/gpt-5.1 --api openai-responses --thinking low \\
       --fallback anthropic/claude-haiku-4-5 --key-env anthropic=ANTHROPIC_API_KEY
   lowtide bots model tidy --no-fallbacks
+  lowtide bots model tidy deepseek/deepseek-chat --image-model google/gemini-2.5-flash --key-env google=GEMINI_API_KEY
 
 A key is only sent where it was given for: with another provider or address it has to be given again.";
 
@@ -39,12 +40,15 @@ pub(crate) struct ModelArgs {
     /// Forget the stored key
     #[arg(long, conflicts_with_all = ["api_key_env", "api_key_file"])]
     no_key: bool,
-    /// Forget the stored key of a fallback's provider; may be repeated
+    /// Forget the stored key of another model's provider; may be repeated
     #[arg(long, value_name = "PROVIDER", help_heading = "Fallbacks")]
     no_key_of: Vec<String>,
     /// Have no fallbacks, and forget their keys
     #[arg(long, conflicts_with = "fallback", help_heading = "Fallbacks")]
     no_fallbacks: bool,
+    /// Have no image model, and forget its keys: the model sees pictures itself, if it can
+    #[arg(long, conflicts_with_all = ["image_model", "image_fallback"], help_heading = "Pictures")]
+    no_image_model: bool,
     #[command(flatten)]
     price: PriceArgs,
 }
@@ -72,10 +76,17 @@ pub(crate) struct ModelAccess {
     /// MODEL=URL for an API of your own
     #[arg(long, value_name = "MODEL", value_parser = fallback, help_heading = "Fallbacks")]
     fallback: Vec<FallbackModel>,
-    /// Environment variable that holds the key of a fallback's provider; may be repeated
+    /// A model that looks at pictures in place of the bot's own, with the tool `image`. Write MODEL=URL for an API of
+    /// your own
+    #[arg(long, value_name = "MODEL", value_parser = fallback, help_heading = "Pictures")]
+    image_model: Option<FallbackModel>,
+    /// A model to ask when the image model does not answer; may be repeated, and replaces those there are
+    #[arg(long, value_name = "MODEL", value_parser = fallback, help_heading = "Pictures")]
+    image_fallback: Vec<FallbackModel>,
+    /// Environment variable that holds the key of a fallback's or image model's provider; may be repeated
     #[arg(long, value_name = "PROVIDER=VAR", value_parser = pair, help_heading = "Fallbacks")]
     key_env: Vec<(String, String)>,
-    /// File that holds the key of a fallback's provider; may be repeated
+    /// File that holds the key of a fallback's or image model's provider; may be repeated
     #[arg(long, value_name = "PROVIDER=FILE", value_parser = pair, help_heading = "Fallbacks")]
     key_file: Vec<(String, String)>,
 }
@@ -103,7 +114,7 @@ impl ModelAccess {
         }
     }
 
-    /// The keys of fallbacks' providers; who is there to answer is asked for what is missing.
+    /// The keys of other models' providers; who is there to answer is asked for what is missing.
     fn keys(&self, before: &ModelView, own: Option<&str>, output: Output) -> anyhow::Result<BTreeMap<String, String>> {
         let mut keys = BTreeMap::new();
         for (provider, name) in &self.key_env {
@@ -113,7 +124,8 @@ impl ModelAccess {
             keys.insert(provider.clone(), secret(SecretSource::File(Path::new(path)))?);
         }
         let own = own.map(provider);
-        for other in self.fallback.iter().filter(|other| other.base_url.is_none()) {
+        let others = self.fallback.iter().chain(&self.image_model).chain(&self.image_fallback);
+        for other in others.filter(|other| other.base_url.is_none()) {
             let name = provider(&other.model);
             let is_known =
                 Some(name) == own || keys.contains_key(name) || before.keys.iter().any(|known| known == name);
@@ -126,26 +138,64 @@ impl ModelAccess {
 
     /// The fallbacks that the options ask for, with what was said of them before.
     fn fallbacks(&self, before: &ModelView) -> Option<Vec<FallbackModel>> {
-        let known = |asked: &FallbackModel| {
-            let known = before.fallbacks.iter().find(|known| known.model == asked.model);
-            let is_there = |known: &&FallbackModel| asked.base_url.is_none() || asked.base_url == known.base_url;
-            known.filter(is_there).unwrap_or(asked).clone()
+        (!self.fallback.is_empty()).then(|| as_known(&self.fallback, before))
+    }
+
+    /// The image model that the options ask for, with what was said of it before.
+    fn image_model(&self, before: &ModelView) -> anyhow::Result<Option<ImageModel>> {
+        let image = before.image_model.as_ref();
+        let fallbacks = || match self.image_fallback.is_empty() {
+            true => image.map(|image| image.fallbacks.clone()).unwrap_or_default(),
+            false => as_known(&self.image_fallback, before),
         };
-        (!self.fallback.is_empty()).then(|| self.fallback.iter().map(known).collect())
+        match (&self.image_model, image) {
+            (None, _) if self.image_fallback.is_empty() => Ok(None),
+            (None, None) => {
+                Err(Failure::usage("--image-fallback stands behind an image model: give --image-model too.").into())
+            }
+            (None, Some(image)) => Ok(Some(ImageModel { primary: image.primary.clone(), fallbacks: fallbacks() })),
+            (Some(asked), _) => Ok(Some(ImageModel { primary: known(asked, before), fallbacks: fallbacks() })),
+        }
     }
 
     /// Whether anything is said of a model.
     pub(crate) fn is_given(&self) -> bool {
-        let ModelAccess { base_url, api_key_env, api_key_file, api, thinking, fallback, key_env, key_file } = self;
+        let ModelAccess {
+            base_url,
+            api_key_env,
+            api_key_file,
+            api,
+            thinking,
+            fallback,
+            image_model,
+            image_fallback,
+            key_env,
+            key_file,
+        } = self;
         base_url.is_some()
             || api_key_env.is_some()
             || api_key_file.is_some()
             || api.is_some()
             || thinking.is_some()
             || !fallback.is_empty()
+            || image_model.is_some()
+            || !image_fallback.is_empty()
             || !key_env.is_empty()
             || !key_file.is_empty()
     }
+}
+
+/// A model that the options ask for, with what was said of it before.
+fn known(asked: &FallbackModel, before: &ModelView) -> FallbackModel {
+    let images = before.image_model.iter().flat_map(ImageModel::all);
+    let is_it = |known: &&FallbackModel| {
+        known.model == asked.model && (asked.base_url.is_none() || asked.base_url == known.base_url)
+    };
+    before.fallbacks.iter().chain(images).find(is_it).unwrap_or(asked).clone()
+}
+
+fn as_known(asked: &[FallbackModel], before: &ModelView) -> Vec<FallbackModel> {
+    asked.iter().map(|asked| known(asked, before)).collect()
 }
 
 /// Whose models a reference means, as the API reads it.
@@ -172,7 +222,7 @@ pub(crate) fn model_of(
     Ok(Some(ModelPatch {
         model: Some(Some(model.to_owned())),
         api_key: key.map(Some),
-        ..patch(access, price, &before, keys.into_iter().map(|(name, key)| (name, Some(key))).collect())
+        ..patch(access, price, &before, keys.into_iter().map(|(name, key)| (name, Some(key))).collect())?
     }))
 }
 
@@ -182,22 +232,24 @@ fn patch(
     price: &PriceArgs,
     before: &ModelView,
     keys: BTreeMap<String, Option<String>>,
-) -> ModelPatch {
-    ModelPatch {
+) -> anyhow::Result<ModelPatch> {
+    Ok(ModelPatch {
         base_url: access.base_url.clone().map(Some),
         api: access.api.map(Some),
         thinking: access.thinking.map(Some),
         fallbacks: access.fallbacks(before).map(Some),
+        image_model: access.image_model(before)?.map(Some),
         keys: (!keys.is_empty()).then_some(keys),
         price: price.price(),
         context_window: price.context_window(),
         ..ModelPatch::default()
-    }
+    })
 }
 
 fn refuse_details(access: &ModelAccess, price: &PriceArgs) -> anyhow::Result<()> {
     if access.is_given() || price.is_given() {
-        let message = "The demo needs no key, no address, no fallbacks and no price. Leave them out, or name a model.";
+        let message =
+            "The demo needs no key, no address, no other models and no price. Leave them out, or name a model.";
         return Err(Failure::usage(message).into());
     }
     Ok(())
@@ -232,11 +284,12 @@ fn changes(before: &BotView, args: &ModelArgs, output: Output) -> anyhow::Result
     let keys = args.access.keys(&before.model, own, output)?;
     let keys = keys.into_iter().map(|(name, key)| (name, Some(key)));
     let keys = args.no_key_of.iter().map(|name| (name.clone(), None)).chain(keys).collect();
-    let given = patch(&args.access, &args.price, &before.model, keys);
+    let given = patch(&args.access, &args.price, &before.model, keys)?;
     Ok(ModelPatch {
         model: args.model.clone().map(Some),
         api_key: key,
         fallbacks: if args.no_fallbacks { Some(None) } else { given.fallbacks },
+        image_model: if args.no_image_model { Some(None) } else { given.image_model },
         ..given
     })
 }
@@ -248,6 +301,10 @@ fn told(bot: &BotView) -> String {
         text.push_str(&format!(", and {} if that does not answer", fallbacks.join(", then ")));
     }
     text.push('.');
+    if let Some(image) = &bot.model.image_model {
+        let names: Vec<&str> = image.all().map(|other| other.model.as_str()).collect();
+        text.push_str(&format!(" Pictures are looked at by {}.", names.join(", then ")));
+    }
     if bot.model.model.is_some() && !bot.model.has_api_key {
         text.push_str(" It has no API key; if the provider wants one, give --api-key-env.");
     }

@@ -41,7 +41,9 @@ impl Mind for Payer {
 
     fn run_tool<'a>(&'a self, call: &'a ToolCall, _: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
         let (call, name) = (call.id.clone(), call.name.clone());
-        Box::pin(async { ToolResult { call, name, outcome: ToolOutcome::Ok, text: "Paid.".to_owned(), media: vec![] } })
+        Box::pin(async {
+            ToolResult { call, name, outcome: ToolOutcome::Ok, text: "Paid.".to_owned(), media: vec![], asked: None }
+        })
     }
 
     fn estimate(&self, _: &ModelRequest<'_>) -> Option<u64> {

@@ -189,7 +189,7 @@ impl Mind for Obedient {
                 Ok(text) => (ToolOutcome::Ok, text),
                 Err(error) => (ToolOutcome::Error, error.to_string()),
             };
-            ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![] }
+            ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: vec![], asked: None }
         })
     }
 

@@ -94,6 +94,26 @@ async fn a_model_has_fallbacks_and_their_keys() {
 }
 
 #[tokio::test]
+async fn a_model_has_an_image_model_and_its_keys() {
+    let model = ["bots", "model", "tidy", "deepseek/deepseek-chat", "--image-model", "google/gemini-2.5-flash"];
+    let others = ["--image-fallback", "own/eyes=https://own.example/v1", "--key-env", "google=MY_KEY"];
+    let (_, body) = sent(&[&model[..], &others].concat()).await;
+    let expected = json!({ "model": {
+        "model": "deepseek/deepseek-chat", "keys": { "google": "sk-secret" },
+        "image_model": {
+            "primary": { "model": "google/gemini-2.5-flash" },
+            "fallbacks": [{ "model": "own/eyes", "base_url": "https://own.example/v1" }]
+        }
+    } });
+    assert_eq!(body, expected);
+    let (_, body) = sent(&["bots", "model", "tidy", "--no-image-model"]).await;
+    assert_eq!(body, json!({ "model": { "image_model": null } }));
+    let api = FakeApi::start(&["tidy"]).await;
+    let alone = api.run(&["bots", "model", "tidy", "--image-fallback", "a/b"]).await;
+    assert_eq!((alone.code, alone.stderr.contains("give --image-model too")), (2, true), "{alone:?}");
+}
+
+#[tokio::test]
 async fn a_card_tells_what_a_bot_may_use() {
     let api = FakeApi::start(&["tidy"]).await;
     let run = api.run(&["bots", "show", "tidy"]).await;

@@ -15,6 +15,7 @@
 
 mod host;
 mod listening;
+mod looking;
 mod mind;
 mod models;
 mod prompt;
@@ -27,7 +28,7 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::account::{FallbackModel, ModelApi};
+use domain::account::{FallbackModel, ImageModel, ModelApi};
 use domain::turn::Question;
 use domain::{Abilities, BotId, ChatKind, Entry, Price, Thinking, Timestamp};
 
@@ -37,7 +38,7 @@ pub use host::{
 };
 pub use listening::{ListenError, Recording};
 pub use mind::{BoxFuture, Mind, Progress};
-pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of};
+pub use models::{AwsAccess, ModelError, SET_MODEL_COMMAND, Secret, price_of, sees};
 pub use prompt::{PRIVATE_FILES, PROMPT_FILES, PromptPart, PromptReport};
 pub use skills::{BrokenSkill, Manifest, Skill, SkillStatus, Skills, SkillsError, in_force};
 pub use tools::{Tool, ToolContext, Toolbox};
@@ -132,6 +133,8 @@ pub struct BotView<'a> {
     pub own_key: Option<(&'a str, &'a Secret)>,
     /// Asked in this order when the model does not answer.
     pub fallbacks: &'a [FallbackModel],
+    /// Looks at the pictures that the tool `image` brings. `None`: the model sees them itself, if it can.
+    pub image_model: Option<&'a ImageModel>,
     /// `None`: as the provider sees fit.
     pub thinking: Option<Thinking>,
     pub abilities: &'a Abilities,
@@ -158,6 +161,7 @@ impl Default for BotView<'_> {
             own: None,
             own_key: None,
             fallbacks: &[],
+            image_model: None,
             thinking: None,
             abilities: &NO_ABILITIES,
             secrets: &NO_SECRETS,

@@ -7,7 +7,9 @@ use std::pin::Pin;
 use domain::turn::ToolRules;
 use domain::{Answer, Bot, ToolCall, ToolResult, TurnId};
 
-use crate::{Agent, BotView, ListenError, ModelError, ModelRequest, PromptReport, Recording, ToolContext, prompt};
+use crate::{
+    Agent, BotView, ListenError, ModelError, ModelRequest, PromptReport, Recording, ToolContext, looking, prompt,
+};
 
 /// A future that workers may hold across threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,6 +46,11 @@ pub trait Mind: ToolRules + Send + Sync {
     /// The most that [`Mind::answer`] may cost, in micro-dollars. `None` if the model's price is not known.
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64>;
 
+    /// The most that the models may cost that these tool calls ask, in micro-dollars. `None` if a price is not known.
+    fn estimate_tools(&self, _bot: &BotView<'_>, _calls: &[ToolCall]) -> Option<u64> {
+        Some(0)
+    }
+
     /// The tools that a bot's model is given, by name.
     fn tool_names(&self, bot: &BotView<'_>) -> Vec<String>;
 
@@ -62,7 +69,10 @@ impl Mind for Agent {
     }
 
     fn run_tool<'a>(&'a self, call: &'a ToolCall, context: &'a ToolContext<'a>) -> BoxFuture<'a, ToolResult> {
-        Box::pin(self.toolbox.run(call, context))
+        Box::pin(async move {
+            let result = self.toolbox.run(call, context).await;
+            looking::looked_at(&self.models, &self.toolbox, call, context, result).await
+        })
     }
 
     fn turn_ended(&self, turn: TurnId) -> BoxFuture<'_, ()> {
@@ -75,6 +85,11 @@ impl Mind for Agent {
 
     fn estimate(&self, request: &ModelRequest<'_>) -> Option<u64> {
         self.models.estimate(request, &self.toolbox)
+    }
+
+    fn estimate_tools(&self, bot: &BotView<'_>, calls: &[ToolCall]) -> Option<u64> {
+        let costs = calls.iter().map(|call| looking::estimate(&self.models, &self.toolbox, call, bot));
+        costs.sum()
     }
 
     fn tool_names(&self, bot: &BotView<'_>) -> Vec<String> {
@@ -97,5 +112,9 @@ impl ToolRules for Agent {
 
     fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool {
         self.toolbox.needs_approval(bot, call)
+    }
+
+    fn asks_model(&self, bot: &Bot, call: &ToolCall) -> bool {
+        self.toolbox.asks_model(bot, call)
     }
 }

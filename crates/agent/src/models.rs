@@ -38,28 +38,32 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
+use domain::account::{FallbackModel, ImageModel};
 use domain::{Answer, Usage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::looking::PictureRequest;
 use crate::tools::Toolbox;
 use crate::transcript::FEWEST_BYTES_PER_TOKEN;
 use crate::{AgentConfig, AgentError, BotView, ModelRequest};
-use call::Call;
+use call::{Call, Inquiry};
 use cooldown::{Asked, Cooldowns};
 use egress::Guard;
-use pictures::Pictures;
+use pictures::{Pictures, Sight};
 use provider::Target;
 
 pub use aws::AwsAccess;
 pub use demo::SET_MODEL_COMMAND;
-pub use prices::price_of;
+pub use prices::{price_of, sees};
 
 /// The longest wait that a provider may ask for and get within one [`Models::answer`].
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
 /// The wait before the first retry; it doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// The whole of one [`Models::look`], if an answer may take as long.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a request costs beside what is written in it, in tokens.
 const OVERHEAD_TOKENS: u64 = 200;
 /// How many bytes make a token where a provider does not count them.
@@ -232,12 +236,32 @@ impl Models {
     }
 
     pub(crate) async fn answer(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Result<Answer, ModelError> {
-        let deadline = Instant::now() + self.timeout;
-        let bots = candidates(&request.bot);
+        self.first_answer(Inquiry::Turn(*request), self.timeout, toolbox).await
+    }
+
+    /// Has a bot's image model look at a picture. What it says is the answer's text.
+    pub(crate) async fn look(&self, request: &PictureRequest<'_>, toolbox: &Toolbox) -> Result<Answer, ModelError> {
+        self.first_answer(Inquiry::Picture(*request), self.timeout.min(LOOK_TIMEOUT), toolbox).await
+    }
+
+    /// Asks one model after the other.
+    async fn first_answer(
+        &self,
+        inquiry: Inquiry<'_>,
+        timeout: Duration,
+        toolbox: &Toolbox,
+    ) -> Result<Answer, ModelError> {
+        let deadline = Instant::now() + timeout;
+        let bots = inquiry.candidates();
         let mut failures: Vec<(String, ModelError)> = Vec::new();
         for (at, bot) in bots.iter().enumerate() {
             let Some(reference) = named(bot) else {
-                return Ok(demo::answer(request));
+                return match &inquiry {
+                    Inquiry::Turn(request) => Ok(demo::answer(&ModelRequest { bot: *bot, ..*request })),
+                    Inquiry::Picture(_) => {
+                        Err(ModelError::permanent("the demo sees no pictures", "I see no pictures."))
+                    }
+                };
             };
             let (asked, is_last) = (Asked::of(bot), at + 1 == bots.len());
             if let Some(left) = self.cooldowns.left(asked, Instant::now()).filter(|_| !is_last) {
@@ -250,8 +274,8 @@ impl Models {
                 true => Patience { time, retries: self.retries },
                 false => Patience { time: time * 2 / 3, retries: self.retries.min(1) },
             };
-            let request = ModelRequest { bot: *bot, ..*request };
-            let Failed { error, may_ask_another } = match self.ask(reference, &request, toolbox, patience).await {
+            let inquiry = inquiry.by(*bot);
+            let Failed { error, may_ask_another } = match self.ask(reference, &inquiry, toolbox, patience).await {
                 Ok(answer) => {
                     self.cooldowns.answered(asked);
                     return Ok(answer);
@@ -286,17 +310,18 @@ impl Models {
     async fn ask(
         &self,
         reference: &str,
-        request: &ModelRequest<'_>,
+        inquiry: &Inquiry<'_>,
         toolbox: &Toolbox,
         patience: Patience,
     ) -> Result<Answer, Failed> {
         let deadline = Instant::now() + patience.time;
         let of_settings = |error| Failed { error, may_ask_another: true };
-        let target = Target::of(reference, &request.bot, self.aws.as_ref()).map_err(of_settings)?;
-        target.check(self.guard.as_ref(), request.bot.api_key).map_err(of_settings)?;
-        let mut call = Call::of(request, target, toolbox);
+        let bot = inquiry.bot();
+        let target = Target::of(reference, bot, self.aws.as_ref()).map_err(of_settings)?;
+        target.check(self.guard.as_ref(), bot.api_key).map_err(of_settings)?;
+        let mut call = Call::of(inquiry, target, toolbox);
         let api = call.target.api;
-        let loading = Pictures::load(&mut call.steps, request.host, prices::sees(reference), api);
+        let loading = Pictures::load(&mut call.steps, inquiry.host(), sight(reference, inquiry, toolbox), api);
         let late = |detail: String| Failed {
             error: ModelError::temporary(format!("{reference}: {detail}"), None, true),
             may_ask_another: true,
@@ -307,32 +332,37 @@ impl Models {
                 return Err(late(format!("its pictures were not there within {:.1} s", patience.time.as_secs_f32())));
             }
         };
-        let answer = match self.ask_with_retries(&call, request, patience, deadline).await {
+        let is_look = matches!(inquiry, Inquiry::Picture(_));
+        if is_look && call.pictures.len() == 0 {
+            let detail = format!("{reference} cannot be shown this picture: it is too large, or of another type");
+            return Err(Failed { error: ModelError::permanent(detail, "I cannot see it."), may_ask_another: false });
+        }
+        let answer = match self.ask_with_retries(&call, inquiry, patience, deadline).await {
             Err(Failed { error: ModelError::Permanent { detail, .. }, may_ask_another: false })
-                if call.pictures.len() > 0 =>
+                if call.pictures.len() > 0 && !is_look =>
             {
                 // Pictures stay in the transcript: if one of them is at fault, every later message would fail as well.
                 tracing::warn!(model = reference, detail, "The conversation was refused; it is tried without pictures");
                 call.pictures.leave_out(&mut call.steps);
-                self.ask_with_retries(&call, request, patience, deadline).await?
+                self.ask_with_retries(&call, inquiry, patience, deadline).await?
             }
             answered => answered?,
         };
-        let tool_calls = answer.tool_calls.into_iter().map(|call| toolbox.as_meant(&request.bot, call)).collect();
+        let tool_calls = answer.tool_calls.into_iter().map(|call| toolbox.as_meant(bot, call)).collect();
         Ok(Answer { tool_calls, ..answer })
     }
 
     async fn ask_with_retries(
         &self,
         call: &Call<'_>,
-        request: &ModelRequest<'_>,
+        inquiry: &Inquiry<'_>,
         patience: Patience,
         deadline: Instant,
     ) -> Result<Answer, Failed> {
         let mut attempt = 0;
         let mut was_refused = true;
         loop {
-            let asking = exchange::ask(&self.client, call, self.aws.as_ref(), request.progress);
+            let asking = exchange::ask(&self.client, call, self.aws.as_ref(), inquiry.progress());
             let (detail, after, is_billed) = match timeout_at(deadline, asking).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(Failure::Stop { error, is_providers })) => {
@@ -360,19 +390,27 @@ impl Models {
     /// The most that an answer may cost, in micro-dollars: an upper bound, where a provider's own count of tokens
     /// is not known before, over all models that may give it. `None` if a price is not known.
     pub(crate) fn estimate(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Option<u64> {
-        let bots = candidates(&request.bot);
-        let costs = bots.into_iter().map(|bot| self.estimate_one(&ModelRequest { bot, ..*request }, toolbox));
+        self.estimate_most(Inquiry::Turn(*request), toolbox)
+    }
+
+    /// As [`Models::estimate`], of [`Models::look`].
+    pub(crate) fn estimate_look(&self, request: &PictureRequest<'_>, toolbox: &Toolbox) -> Option<u64> {
+        self.estimate_most(Inquiry::Picture(*request), toolbox)
+    }
+
+    fn estimate_most(&self, inquiry: Inquiry<'_>, toolbox: &Toolbox) -> Option<u64> {
+        let costs = inquiry.candidates().into_iter().map(|bot| self.estimate_one(&inquiry.by(bot), toolbox));
         costs.collect::<Option<Vec<u64>>>().map(|costs| costs.into_iter().max().unwrap_or(0))
     }
 
-    fn estimate_one(&self, request: &ModelRequest<'_>, toolbox: &Toolbox) -> Option<u64> {
-        let bot = &request.bot;
+    fn estimate_one(&self, inquiry: &Inquiry<'_>, toolbox: &Toolbox) -> Option<u64> {
+        let bot = inquiry.bot();
         let price = bot.price()?;
         let Some(reference) = named(bot) else { return Some(0) };
         // Settings that are wrong cost nothing: nobody is asked.
         let Ok(target) = Target::of(reference, bot, self.aws.as_ref()) else { return Some(0) };
-        let mut call = Call::of(request, target, toolbox);
-        let pictures = Pictures::count(&mut call.steps, prices::sees(reference));
+        let mut call = Call::of(inquiry, target, toolbox);
+        let pictures = Pictures::count(&mut call.steps, sight(reference, inquiry, toolbox));
         let bytes = wire::outgoing(&call).body.to_string().len() as u64;
         let input = bytes.div_ceil(FEWEST_BYTES_PER_TOKEN) + OVERHEAD_TOKENS + call.picture_tokens(pictures);
         // All of it may be written to the provider's cache, if that is dearer.
@@ -381,33 +419,53 @@ impl Models {
     }
 }
 
+/// How a model comes to know pictures.
+fn sight(reference: &str, inquiry: &Inquiry<'_>, toolbox: &Toolbox) -> Sight {
+    match inquiry {
+        _ if sees(reference) => Sight::Sees,
+        Inquiry::Turn(request) if toolbox.has_looks(&request.bot) => Sight::ByTool,
+        Inquiry::Turn(_) | Inquiry::Picture(_) => Sight::Blind,
+    }
+}
+
 /// A bot as it is with each of its models, in the order in which they are asked: the one that its session chose, its own,
 /// and the fallbacks.
 fn candidates<'a>(bot: &BotView<'a>) -> Vec<BotView<'a>> {
-    let key_of = |model: &'a str| {
-        let provider = provider::name_of(model);
-        let given = [bot.model.zip(bot.api_key), bot.own_key];
-        let of_provider = |(model, key)| (provider::name_of(model) == provider).then_some(key);
-        bot.secrets.providers.get(provider).or_else(|| given.into_iter().flatten().find_map(of_provider))
-    };
-    let first = BotView { api_key: bot.api_key.or_else(|| key_of(bot.model?)), ..*bot };
+    let first = BotView { api_key: bot.api_key.or_else(|| key_of(bot, bot.model?)), ..*bot };
     let mut all = vec![first];
     for other in bot.own.into_iter().chain(bot.fallbacks) {
-        let model = other.model.as_str();
-        if all.iter().any(|known| known.model == Some(model)) {
+        if all.iter().any(|known| known.model == Some(other.model.as_str())) {
             continue;
         }
-        all.push(BotView {
-            model: Some(model),
-            base_url: other.base_url.as_deref(),
-            api: other.api,
-            api_key: key_of(model),
-            price: other.price,
-            context_window: other.context_window,
-            ..*bot
-        });
+        all.push(with_model(bot, other));
     }
     all
+}
+
+/// A bot as it is with each of the models that look at pictures for it.
+fn image_candidates<'a>(bot: &BotView<'a>) -> Vec<BotView<'a>> {
+    let models = bot.image_model.into_iter().flat_map(ImageModel::all);
+    models.map(|model| BotView { thinking: None, ..with_model(bot, model) }).collect()
+}
+
+fn with_model<'a>(bot: &BotView<'a>, other: &'a FallbackModel) -> BotView<'a> {
+    BotView {
+        model: Some(&other.model),
+        base_url: other.base_url.as_deref(),
+        api: other.api,
+        api_key: key_of(bot, &other.model),
+        price: other.price,
+        context_window: other.context_window,
+        ..*bot
+    }
+}
+
+/// The key of a model's provider.
+fn key_of<'a>(bot: &BotView<'a>, model: &str) -> Option<&'a Secret> {
+    let provider = provider::name_of(model);
+    let given = [bot.model.zip(bot.api_key), bot.own_key];
+    let of_provider = |(model, key)| (provider::name_of(model) == provider).then_some(key);
+    bot.secrets.providers.get(provider).or_else(|| given.into_iter().flatten().find_map(of_provider))
 }
 
 /// What is told when no model answered, each with its error.

@@ -35,7 +35,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::skills::in_force;
-use crate::{AgentError, BotView, BoxFuture, Host, HostError};
+use crate::{AgentError, BotView, BoxFuture, Host, HostError, sees};
 use catalogue::Found;
 use egress::Guard;
 use image::Image;
@@ -45,6 +45,8 @@ use web_search::WebSearch;
 
 pub(crate) use cron::NAME as CRON;
 pub(crate) use current_time::{NAME as CURRENT_TIME, local_time};
+pub(crate) use image::{NAME as IMAGE, prompt_of as image_prompt};
+pub(crate) use outside::framed;
 pub(crate) use skill::NAME as SKILL;
 
 /// What a model is told about a tool, and the engine.
@@ -150,6 +152,16 @@ impl Runnable {
     fn declared(self) -> Runnable {
         Runnable { is_declared: true, ..self }
     }
+
+    /// Whether a bot's model is told of it without looking for it.
+    fn is_told(&self, bot: &BotView<'_>) -> bool {
+        self.is_declared || (self.tool.name == image::NAME && has_others_eyes(bot))
+    }
+}
+
+/// Whether a bot's model sees nothing itself and another one looks at pictures for it.
+fn has_others_eyes(bot: &BotView<'_>) -> bool {
+    bot.image_model.is_some() && bot.model.is_some_and(|model| !sees(model))
 }
 
 /// All tools, ready to run.
@@ -223,19 +235,24 @@ impl Toolbox {
     pub(crate) fn declared(&self, bot: &BotView<'_>) -> Vec<Tool> {
         let hides = self.hides(bot);
         let is_search = |tool: &Tool| tool.name == catalogue::SEARCH;
-        let told = self.allowed(bot).filter(|runnable| runnable.is_declared && (hides || !is_search(&runnable.tool)));
+        let told = self.allowed(bot).filter(|runnable| runnable.is_told(bot) && (hides || !is_search(&runnable.tool)));
         let call = hides.then(catalogue::call_tool);
         told.map(|runnable| runnable.tool.clone()).chain(call).collect()
     }
 
     /// Whether a bot has tools that its model is not told of.
     fn hides(&self, bot: &BotView<'_>) -> bool {
-        !bot.abilities.mcp.is_empty() || self.allowed(bot).any(|runnable| !runnable.is_declared)
+        !bot.abilities.mcp.is_empty() || self.allowed(bot).any(|runnable| !runnable.is_told(bot))
+    }
+
+    /// Whether a bot's model, which sees nothing, may have pictures looked at for it.
+    pub(crate) fn has_looks(&self, bot: &BotView<'_>) -> bool {
+        has_others_eyes(bot) && self.allowed(bot).any(|runnable| runnable.tool.name == image::NAME)
     }
 
     /// A past call as the bot's model would make it now.
     pub(crate) fn as_declared<'c>(&self, bot: &BotView<'_>, call: &'c ToolCall) -> Cow<'c, ToolCall> {
-        let is_told = self.allowed(bot).any(|runnable| runnable.is_declared && runnable.tool.name == call.name);
+        let is_told = self.allowed(bot).any(|runnable| runnable.is_told(bot) && runnable.tool.name == call.name);
         if is_told || !self.hides(bot) { Cow::Borrowed(call) } else { Cow::Owned(catalogue::wrapped(call)) }
     }
 
@@ -255,7 +272,7 @@ impl Toolbox {
             }
         };
         let text = bounded(output.text);
-        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: output.media }
+        ToolResult { call: call.id.clone(), name: call.name.clone(), outcome, text, media: output.media, asked: None }
     }
 
     /// Lets go of what was held for a turn.
@@ -333,7 +350,7 @@ impl Toolbox {
         let policy = &context.bot.abilities.tools;
         let hidden: Vec<&Tool> = self
             .allowed(&context.bot)
-            .filter(|runnable| !runnable.is_declared)
+            .filter(|runnable| !runnable.is_told(&context.bot))
             .map(|runnable| &runnable.tool)
             .collect();
         let own = hidden.iter().map(|tool| Found {
@@ -437,6 +454,10 @@ impl ToolRules for Toolbox {
         }
         self.runnable(&call.name)
             .is_some_and(|Runnable { tool, .. }| is_allowed(policy, tool) && policy.asks(tool.name, tool.group))
+    }
+
+    fn asks_model(&self, bot: &Bot, call: &ToolCall) -> bool {
+        call.name == image::NAME && bot.model.image_model.is_some()
     }
 }
 

@@ -103,6 +103,24 @@ pub struct FallbackModel {
     pub context_window: Option<u64>,
 }
 
+/// Models that look at pictures for a bot and tell it what they see (OpenClaw's `imageModel`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageModel {
+    /// Asked first.
+    pub primary: FallbackModel,
+    /// Asked in this order when the first does not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<FallbackModel>,
+}
+
+impl ImageModel {
+    /// All of them, in the order in which they are asked.
+    pub fn all(&self) -> impl Iterator<Item = &FallbackModel> {
+        std::iter::once(&self.primary).chain(&self.fallbacks)
+    }
+}
+
 /// Which model a bot uses and how to reach it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -119,12 +137,15 @@ pub struct ModelSettings {
     /// The key of the model's provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Sealed>,
-    /// Keys of other providers, by name, for the fallbacks.
+    /// Keys of other providers, by name, for the fallbacks and the image model.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Sealed>,
     /// Asked in this order when the model does not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<FallbackModel>,
+    /// Looks at pictures in place of the model. `None`: the model sees them itself, if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_model: Option<ImageModel>,
     /// `None`: as the provider sees fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
@@ -155,6 +176,11 @@ impl ModelSettings {
             price: self.price,
             context_window: self.context_window,
         })
+    }
+
+    /// All models that may be asked beside the bot's own: its fallbacks and those that look at pictures.
+    pub fn others(&self) -> impl Iterator<Item = &FallbackModel> {
+        self.fallbacks.iter().chain(self.image_model.iter().flat_map(ImageModel::all))
     }
 
     /// Whether a model is the bot's own or one of its fallbacks: what who does not own the bot may choose.

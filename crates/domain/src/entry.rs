@@ -168,11 +168,12 @@ impl EntryBody {
         }
     }
 
-    /// The tokens that it took to write this, and what they cost in micro-dollars; `None` if no model wrote it.
+    /// The tokens that it took to write this, and what they cost in micro-dollars; `None` if no model was asked for it.
     pub fn taken(&self) -> Option<(Usage, u64)> {
         match self {
             EntryBody::Assistant(answer) => Some((answer.usage, answer.cost)),
             EntryBody::Compaction { usage, cost, .. } => Some((*usage, *cost)),
+            EntryBody::ToolResult(result) => result.asked.as_ref().map(|asked| (asked.usage, asked.cost)),
             _ => None,
         }
     }
@@ -208,6 +209,21 @@ pub struct ToolResult {
     /// Pictures that a model that sees is shown with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<Media>,
+    /// The model that the tool asked, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedModel>,
+}
+
+/// A model that a tool asked, and what that took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AskedModel {
+    /// `provider/model` that answered.
+    pub model: String,
+    pub usage: Usage,
+    /// In micro-dollars, as in [`Answer`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cost: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -35,7 +35,8 @@ pub use budget::{Budget, BudgetScope, Price};
 pub use context::Context;
 pub use control::{COMMANDS, Control, Decision};
 pub use entry::{
-    Answer, Entry, EntryBody, Native, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage, UserMessage,
+    Answer, AskedModel, Entry, EntryBody, Native, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, Usage,
+    UserMessage,
 };
 pub use heartbeat::HeartbeatSettings;
 pub use id::{

@@ -162,7 +162,7 @@ pub struct ActiveTurn {
     /// The command that it carries out, if it has more than one step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
-    /// What is set aside for the model call that is under way.
+    /// What is set aside for the model call, or the tools, under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Reserved>,
     /// What its model calls cost so far, in micro-dollars.
@@ -306,8 +306,8 @@ pub enum Event {
     Loaded,
     /// The last [`Action::Commit`] took effect.
     Committed,
-    /// The last [`Action::Reserve`] took effect: the model may be asked this.
-    Reserved(Question),
+    /// The last [`Action::Reserve`] took effect: this may be done.
+    Reserved(Expense),
     /// The model answered.
     Answered(Answer),
     /// The model wrote the summary of what is before `keep_from` that [`Question::Summary`] asked for.
@@ -317,10 +317,19 @@ pub enum Event {
     /// The model will not answer, however often it is asked. `text` is for the person, `detail` for the owner.
     /// `cost` is `None` if the call may have been billed all the same.
     ModelFailed { text: String, detail: String, cost: Option<u64> },
-    /// A budget does not allow the call that [`Action::Reserve`] asked for. `text` is for the person.
+    /// A budget does not allow what [`Action::Reserve`] asked for. `text` is for the person.
     OverBudget { text: String },
     /// What [`Action::Report`] asked for.
     Reported { text: String },
+}
+
+/// What money is set aside for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expense {
+    /// The model is asked this.
+    Model(Question),
+    /// These tools are run, some of which ask a model.
+    Tools(Vec<ToolCall>),
 }
 
 /// What a model is asked for.
@@ -358,8 +367,8 @@ pub enum Action {
     /// Write it all, then queue the outbox. If a `Failed` entry is among what was
     /// appended, the turn's messages become dead letters.
     Commit(Box<Commit>),
-    /// Set the cost of this model call aside, in the same transaction that commits what was appended.
-    Reserve { turn: ActiveTurn, question: Question },
+    /// Set the cost of this aside, in the same transaction that commits what was appended.
+    Reserve { turn: ActiveTurn, expense: Expense },
     /// Ask the model.
     CallModel { turn: ActiveTurn, question: Question },
     /// Run these calls, all at once: they may be repeated, or it is one alone.
@@ -381,6 +390,11 @@ pub trait ToolRules {
 
     /// Whether the owner has to approve a call before it is made.
     fn needs_approval(&self, bot: &Bot, call: &ToolCall) -> bool;
+
+    /// Whether a call asks a model, which is paid as the bot's own is.
+    fn asks_model(&self, _bot: &Bot, _call: &ToolCall) -> bool {
+        false
+    }
 }
 
 /// What a decision is made from.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use domain::budget::Period;
-use domain::{BotId, Channel, EntryBody, SessionKey, Timestamp, Usage};
+use domain::{BotId, Channel, EntryBody, SessionKey, Timestamp, ToolResult, Usage};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -166,6 +166,7 @@ fn counts(commit: &Commit<'_>) -> BTreeMap<String, u64> {
                 (&answer.model, answer.usage, answer.cost, u64::from(answer.tool_calls.is_empty()))
             }
             EntryBody::Compaction { model, usage, cost, .. } => (model, *usage, *cost, 0),
+            EntryBody::ToolResult(ToolResult { asked: Some(asked), .. }) => (&asked.model, asked.usage, asked.cost, 0),
             _ => continue,
         };
         let Usage { input, output, cached, cache_written } = usage;

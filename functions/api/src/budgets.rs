@@ -22,7 +22,7 @@ const PRICE_EXAMPLE: &str = r#"{"input": 1250000, "output": 10000000} (micro-dol
 /// The first model of a bot of which it is not known what it costs: with such a one no limit in dollars can be kept.
 pub(crate) fn unpriced(bot: &Bot) -> Option<&str> {
     let own = (bot.model.model.as_deref(), bot.model.price);
-    let others = bot.model.fallbacks.iter().map(|other| (Some(other.model.as_str()), other.price));
+    let others = bot.model.others().map(|other| (Some(other.model.as_str()), other.price));
     let mut models = [own].into_iter().chain(others);
     models.find(|(model, price)| agent::price_of(*model, *price).is_none()).map(|(model, _)| model.unwrap_or_default())
 }
@@ -59,7 +59,11 @@ pub(crate) async fn check_bot(environment: &Environment, bot: &Bot) -> Result<()
     } else {
         return Ok(());
     };
-    let field = if bot.model.model.as_deref() == Some(model) { "model.price" } else { "its price in model.fallbacks" };
+    let field = match model {
+        own if bot.model.model.as_deref() == Some(own) => "model.price",
+        listed if bot.model.lists(listed) => "its price in model.fallbacks",
+        _ => "its price in model.image_model",
+    };
     Err(Problem::bad_request(format!("{why} the price of {model} is not known. Give {field} as {PRICE_EXAMPLE}.")))
 }
 

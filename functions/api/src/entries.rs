@@ -79,6 +79,11 @@ fn entry_view(entry: Entry, is_heartbeat: bool) -> EntryView {
             view.tool = Some(result.name);
             view.outcome = Some(result.outcome);
             view.files = result.media.into_iter().map(kept_file).collect();
+            if let Some(asked) = result.asked {
+                view.model = Some(asked.model);
+                view.usage = Some(asked.usage);
+                view.cost = asked.cost;
+            }
         }
         EntryBody::Asked { code, text, .. } => {
             view.kind = EntryKind::Asked;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use domain::account::FallbackModel;
+use domain::account::{FallbackModel, ImageModel};
 use domain::{Bot, ModelSettings, Price, Sealed};
 use runtime::Environment;
 use store::{BotSecret, SecretContext};
@@ -20,6 +20,8 @@ const MAX_PRICE: u64 = 10_000_000_000;
 /// In tokens. In a smaller window the prompt alone leaves no room to talk.
 const CONTEXT_WINDOWS: RangeInclusive<u64> = 4_000..=100_000_000;
 
+/// The built-in model, which sees nothing.
+const DEMO: &str = "demo";
 /// Whose models a reference without a provider means.
 const DEFAULT_PROVIDER: &str = "openai";
 const BASE_URL_EXAMPLE: &str = "https://host/v1";
@@ -33,6 +35,7 @@ pub(crate) fn view(model: &ModelSettings) -> ModelView {
         has_api_key: model.api_key.is_some(),
         keys: model.keys.keys().cloned().collect(),
         fallbacks: model.fallbacks.clone(),
+        image_model: model.image_model.clone(),
         thinking: model.thinking,
         price: model.price,
         context_window: model.context_window,
@@ -58,7 +61,11 @@ pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: Model
         changed(patch.base_url, before.base_url.clone(), |text| base_url(environment, "model.base_url", text))?;
     let fallbacks = match patch.fallbacks {
         None => before.fallbacks.clone(),
-        Some(fallbacks) => checked_fallbacks(environment, fallbacks.unwrap_or_default())?,
+        Some(fallbacks) => checked_models(environment, "model.fallbacks", fallbacks.unwrap_or_default())?,
+    };
+    let image_model = match patch.image_model {
+        None => before.image_model.clone(),
+        Some(image_model) => image_model.map(|given| checked_image_model(environment, given)).transpose()?,
     };
     // What was said of one model does not hold for another, nor one server's protocol for another server.
     let is_same = before.model.as_ref() == Some(&model);
@@ -73,6 +80,7 @@ pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: Model
         model: Some(model),
         base_url,
         fallbacks,
+        image_model,
         ..ModelSettings::default()
     };
     check_price("model.price", after.price)?;
@@ -84,12 +92,14 @@ pub(crate) async fn apply(environment: &Environment, bot: &mut Bot, patch: Model
 }
 
 fn gives_details(patch: &ModelPatch) -> bool {
-    let ModelPatch { model: _, base_url, api, api_key, keys, fallbacks, thinking, price, context_window } = patch;
+    let ModelPatch { model: _, base_url, api, api_key, keys, fallbacks, image_model, thinking, price, context_window } =
+        patch;
     matches!(base_url, Some(Some(_)))
         || matches!(api, Some(Some(_)))
         || matches!(api_key, Some(Some(_)))
         || keys.as_ref().is_some_and(|keys| keys.values().any(Option::is_some))
         || matches!(fallbacks, Some(Some(fallbacks)) if !fallbacks.is_empty())
+        || matches!(image_model, Some(Some(_)))
         || matches!(thinking, Some(Some(_)))
         || matches!(price, Some(Some(_)))
         || matches!(context_window, Some(Some(_)))
@@ -111,16 +121,17 @@ impl<'a> Destination<'a> {
     /// Where the keys of a bot's providers go, the model's own first. There is one place for each provider.
     fn all(settings: &'a ModelSettings) -> Result<Vec<(&'a str, Destination<'a>)>, Problem> {
         let own = settings.model.as_deref().map(|model| (model, settings.base_url.as_deref()));
-        let others = settings.fallbacks.iter().map(|other| (other.model.as_str(), other.base_url.as_deref()));
+        let others = settings.others().map(|other| (other.model.as_str(), other.base_url.as_deref()));
         let mut all: Vec<(&str, Destination<'_>)> = Vec::new();
-        for (model, base_url) in own.into_iter().chain(others) {
+        for (index, (model, base_url)) in own.into_iter().chain(others).enumerate() {
             let (name, place) = (provider(model), Destination::of(model, base_url));
             match all.iter().find(|(known, _)| *known == name) {
                 None => all.push((name, place)),
                 Some((_, known)) if *known == place => {}
                 Some(_) => {
+                    let field = if index <= settings.fallbacks.len() { "fallbacks" } else { "image_model" };
                     return Err(Problem::unprocessable(format!(
-                        "model.fallbacks: models of one provider share a key, so they are asked at one address, and \
+                        "model.{field}: models of one provider share a key, so they are asked at one address, and \
                          {model} is at another. Give it a provider name of its own, such as {name}-2/…, or the same \
                          base_url."
                     )));
@@ -190,7 +201,10 @@ async fn keep_keys(
         return Err(Problem::unprocessable(if is_own(name) {
             format!("model.keys.{shown}: that is the model's own provider; give its key as model.api_key.")
         } else {
-            format!("model.keys.{shown}: no model of the bot is {shown}'s. Name one in model.fallbacks too.")
+            format!(
+                "model.keys.{shown}: no model of the bot is {shown}'s. Name one in model.fallbacks or \
+                 model.image_model too."
+            )
         }));
     }
     after.api_key = api_key;
@@ -239,7 +253,7 @@ fn stored_keys(settings: &ModelSettings) -> Vec<StoredKey<'_>> {
         sealed,
     });
     let others = settings.keys.iter().filter_map(|(name, sealed)| {
-        let model = settings.fallbacks.iter().find(|other| provider(&other.model) == name)?;
+        let model = settings.others().find(|other| provider(&other.model) == name)?;
         let place = Destination::of(&model.model, model.base_url.as_deref());
         Some(StoredKey { slot: Slot::Provider(name), place, sealed })
     });
@@ -258,18 +272,41 @@ fn changed(
     }
 }
 
-fn checked_fallbacks(environment: &Environment, fallbacks: Vec<FallbackModel>) -> Result<Vec<FallbackModel>, Problem> {
-    if fallbacks.len() > MAX_FALLBACKS {
-        return Err(Problem::bad_request(format!("model.fallbacks: name {MAX_FALLBACKS} models at most.")));
+/// Checks the fallbacks of a model, `list` being their field.
+fn checked_models(
+    environment: &Environment,
+    list: &str,
+    models: Vec<FallbackModel>,
+) -> Result<Vec<FallbackModel>, Problem> {
+    if models.len() > MAX_FALLBACKS {
+        return Err(Problem::bad_request(format!("{list}: name {MAX_FALLBACKS} models at most.")));
     }
-    let checked = fallbacks.into_iter().enumerate().map(|(index, fallback)| {
-        let field = |name: &str| format!("model.fallbacks[{index}].{name}");
-        check_price(&field("price"), fallback.price)?;
-        check_context_window(&field("context_window"), fallback.context_window)?;
-        let base_url = fallback.base_url.map(|text| base_url(environment, &field("base_url"), &text)).transpose()?;
-        Ok(FallbackModel { model: model_name(&field("model"), &fallback.model)?, base_url, ..fallback })
-    });
-    checked.collect()
+    let indexed = models.into_iter().enumerate();
+    indexed.map(|(index, other)| checked_other(environment, &format!("{list}[{index}]"), other)).collect()
+}
+
+/// Checks a model beside the bot's own, which the field `at` gives.
+fn checked_other(environment: &Environment, at: &str, other: FallbackModel) -> Result<FallbackModel, Problem> {
+    let field = |name: &str| format!("{at}.{name}");
+    check_price(&field("price"), other.price)?;
+    check_context_window(&field("context_window"), other.context_window)?;
+    let base_url = other.base_url.map(|text| base_url(environment, &field("base_url"), &text)).transpose()?;
+    Ok(FallbackModel { model: model_name(&field("model"), &other.model)?, base_url, ..other })
+}
+
+/// Models that look at pictures have to see.
+fn checked_image_model(environment: &Environment, given: ImageModel) -> Result<ImageModel, Problem> {
+    const FIELD: &str = "model.image_model";
+    let checked = ImageModel {
+        primary: checked_other(environment, &format!("{FIELD}.primary"), given.primary)?,
+        fallbacks: checked_models(environment, &format!("{FIELD}.fallbacks"), given.fallbacks)?,
+    };
+    let blind = checked.all().find(|other| other.model == DEMO || !agent::sees(&other.model));
+    if let Some(FallbackModel { model, .. }) = blind {
+        let detail = format!("{FIELD}: {model} cannot see pictures. Name a model that can, such as openai/gpt-5-mini.");
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(checked)
 }
 
 fn model_name(field: &str, text: &str) -> Result<String, Problem> {

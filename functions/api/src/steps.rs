@@ -37,6 +37,7 @@ pub(crate) fn steps(entries: &[&Entry], delivered_at: Option<Timestamp>) -> Vec<
                 let with = steps.last().filter(|step| step.kind == StepKind::Tool && is_at_once(before, entry));
                 let from = with.map_or(at, |step| step.at);
                 push(&mut steps, StepKind::Tool, Some(&result.name), from, entry.at);
+                set_cost(&mut steps, result.asked.as_ref().map_or(0, |asked| asked.cost));
             }
             EntryBody::Failed { .. } => push(&mut steps, StepKind::Failed, None, at, entry.at),
             EntryBody::User(_)
@@ -111,6 +112,7 @@ mod tests {
             outcome: ToolOutcome::Ok,
             text: String::new(),
             media: vec![],
+            asked: None,
         })
     }
 

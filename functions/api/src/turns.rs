@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::{Bot, Entry, EntryBody, SessionKey, Usage};
+use domain::{Bot, Entry, EntryBody, SessionKey, ToolResult, Usage};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use runtime::Environment;
 use schemars::JsonSchema;
@@ -150,6 +150,7 @@ fn add(turn: &mut TurnView, body: &EntryBody) {
             (&answer.model, answer.usage, answer.cost)
         }
         EntryBody::Compaction { model, usage, cost, .. } => (model, *usage, *cost),
+        EntryBody::ToolResult(ToolResult { asked: Some(asked), .. }) => (&asked.model, asked.usage, asked.cost),
         _ => return,
     };
     turn.model_calls += 1;

@@ -75,6 +75,7 @@ impl BotContext {
             own: self.own_model.as_ref(),
             own_key: own.zip(self.api_key.as_ref()),
             fallbacks: &model.fallbacks,
+            image_model: model.image_model.as_ref(),
             thinking: settings.thinking.or(model.thinking),
             abilities: &self.bot.abilities,
             secrets: &self.secrets,

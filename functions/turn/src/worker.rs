@@ -7,7 +7,7 @@ use agent::{Host, Mind, ModelError, ModelRequest, Progress, ToolContext, Workspa
 use domain::budget::{BudgetScope, Settlement};
 use domain::job::{JobRun, Outcome};
 use domain::task::Continue;
-use domain::turn::{self, Action, ActiveTurn, Event, Head, Question, ReplyTo, SessionSettings, View, decide};
+use domain::turn::{self, Action, ActiveTurn, Event, Expense, Head, Question, ReplyTo, SessionSettings, View, decide};
 use domain::{
     Attachment, Channel, Entry, EntryBody, EntryId, Inbound, Mark, MessageId, SessionKey, Task, ToolCall, ToolOutcome,
     ToolResult, TurnId, UserMessage,
@@ -347,7 +347,7 @@ impl<'a> Worker<'a> {
                 self.commit(*commit, spending).await?;
                 Ok(Some(Event::Committed))
             }
-            Action::Reserve { turn, question } => Ok(Some(self.reserve(turn, question).await?)),
+            Action::Reserve { turn, expense } => Ok(Some(self.reserve(turn, expense).await?)),
             Action::CallModel { turn, question } => {
                 self.hold(&turn);
                 Ok(Some(self.call_model(&turn, &question).await?))
@@ -424,17 +424,20 @@ impl<'a> Worker<'a> {
         self.environment.job_end(bot.account, bot.id, run.job, &report).await.map(drop)
     }
 
-    /// Sets a call's cost aside, in the transaction that commits what was appended.
-    async fn reserve(&mut self, turn: ActiveTurn, question: Question) -> Result<Event, Interruption> {
+    /// Sets the cost of a call, or of tools, aside, in the transaction that commits what was appended.
+    async fn reserve(&mut self, turn: ActiveTurn, expense: Expense) -> Result<Event, Interruption> {
         let now = self.environment.clock.now();
         self.hold(&turn);
-        let estimate = self.mind.estimate(&self.request(&turn, &question, &self.host(&turn)));
+        let estimate = match &expense {
+            Expense::Model(question) => self.mind.estimate(&self.request(&turn, question, &self.host(&turn))),
+            Expense::Tools(calls) => self.mind.estimate_tools(&self.context.view(&self.settings), calls),
+        };
         let refusal = match budget::reserve(self.context, &turn, estimate, now) {
             Ok(spending) => {
                 let turn = ActiveTurn { reserved: spending.reserved(), is_counted: true, ..turn };
                 let commit = turn::Commit { turn: Some(turn), ..turn::Commit::default() };
                 match self.commit(commit, spending).await {
-                    Ok(()) => return Ok(Event::Reserved(question)),
+                    Ok(()) => return Ok(Event::Reserved(expense)),
                     Err(Interruption::OverBudget(scope)) => Refusal::UsedUp(scope),
                     Err(interruption) => return Err(interruption),
                 }
@@ -649,6 +652,7 @@ impl<'a> Worker<'a> {
                 outcome: ToolOutcome::Error,
                 text: "It was not run: the workers that tried died.".to_owned(),
                 media: vec![],
+                asked: None,
             };
             return Event::ToolsRan(calls.iter().map(result).collect());
         }

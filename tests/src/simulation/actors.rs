@@ -147,7 +147,7 @@ impl Mind for Script {
             }
             wait_at(&format!("{} ({}), after it ran", call.name, call.id)).await;
             let (name, text) = (call.name.clone(), "done".to_owned());
-            ToolResult { call: call.id.clone(), name, outcome: ToolOutcome::Ok, text, media: vec![] }
+            ToolResult { call: call.id.clone(), name, outcome: ToolOutcome::Ok, text, media: vec![], asked: None }
         })
     }
 

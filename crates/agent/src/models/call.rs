@@ -9,10 +9,13 @@ use domain::{Context, Price, Thinking, Timestamp};
 
 use super::pictures::Pictures;
 use super::provider::Target;
-use super::{Secret, prices, thinking, wire};
+use super::{Secret, candidates, image_candidates, prices, thinking, wire};
+use crate::looking::PictureRequest;
 use crate::tools::{Tool, Toolbox};
 use crate::transcript::{self, Step};
-use crate::{ModelRequest, prompt, summary};
+use crate::{BotView, Host, ModelRequest, Progress, prompt, summary};
+
+const LOOK_PROMPT: &str = include_str!("../../prompts/picture.md");
 
 /// How long an answer may be, thoughts aside, in tokens: where it is paid from a budget, and where a provider has to be
 /// told.
@@ -42,19 +45,83 @@ pub(super) struct Call<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What a model is asked.
+#[derive(Clone, Copy)]
+pub(super) enum Inquiry<'a> {
+    /// The next step of a turn, or a summary.
+    Turn(ModelRequest<'a>),
+    /// What is in a picture.
+    Picture(PictureRequest<'a>),
+}
+
+impl<'a> Inquiry<'a> {
+    pub(super) fn bot(&self) -> &BotView<'a> {
+        match self {
+            Inquiry::Turn(request) => &request.bot,
+            Inquiry::Picture(request) => &request.bot,
+        }
+    }
+
+    /// The same, asked for a bot with another model.
+    pub(super) fn by(self, bot: BotView<'a>) -> Inquiry<'a> {
+        match self {
+            Inquiry::Turn(request) => Inquiry::Turn(ModelRequest { bot, ..request }),
+            Inquiry::Picture(request) => Inquiry::Picture(PictureRequest { bot, ..request }),
+        }
+    }
+
+    /// The bot with each of the models that may be asked, in their order.
+    pub(super) fn candidates(&self) -> Vec<BotView<'a>> {
+        match self {
+            Inquiry::Turn(request) => candidates(&request.bot),
+            Inquiry::Picture(request) => image_candidates(&request.bot),
+        }
+    }
+
+    pub(super) fn host(&self) -> &'a dyn Host {
+        match self {
+            Inquiry::Turn(request) => request.host,
+            Inquiry::Picture(request) => request.host,
+        }
+    }
+
+    pub(super) fn progress(&self) -> Option<&'a dyn Progress> {
+        match self {
+            Inquiry::Turn(request) => request.progress,
+            Inquiry::Picture(_) => None,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        match self {
+            Inquiry::Turn(request) => request.now,
+            Inquiry::Picture(request) => request.now,
+        }
+    }
+}
+
 impl<'a> Call<'a> {
     /// The call without its pictures: those are in the steps, and [`Pictures::load`] brings them.
-    pub(super) fn of(request: &'a ModelRequest<'_>, target: Target<'a>, toolbox: &Toolbox) -> Call<'a> {
-        let bot = &request.bot;
-        let context = Context::of(request.entries);
-        let (system, mut steps, tools, may_call) = match request.question {
-            Question::Step { tools } => {
-                let steps = transcript::conversation(request, &context);
-                (prompt::system(request), steps, toolbox.declared(bot), *tools)
+    pub(super) fn of(inquiry: &'a Inquiry<'_>, target: Target<'a>, toolbox: &Toolbox) -> Call<'a> {
+        let bot = inquiry.bot();
+        let (system, mut steps, tools, may_call) = match inquiry {
+            Inquiry::Turn(request) => {
+                let context = Context::of(request.entries);
+                match request.question {
+                    Question::Step { tools } => {
+                        let steps = transcript::conversation(request, &context);
+                        (prompt::system(request), steps, toolbox.declared(bot), *tools)
+                    }
+                    Question::Summary { keep_from, hint } => {
+                        let steps = vec![Step::said(summary::material(request, &context, *keep_from, hint))];
+                        (summary::PROMPT.trim_end().to_owned(), steps, vec![], false)
+                    }
+                }
             }
-            Question::Summary { keep_from, hint } => {
-                let steps = vec![Step::said(summary::material(request, &context, *keep_from, hint))];
-                (summary::PROMPT.trim_end().to_owned(), steps, vec![], false)
+            Inquiry::Picture(PictureRequest { picture, prompt, .. }) => {
+                let text = if prompt.is_empty() { "What is in this picture?" } else { *prompt };
+                let steps = vec![Step::User { text: text.to_owned(), pictures: vec![*picture] }];
+                (LOOK_PROMPT.trim_end().to_owned(), steps, vec![], false)
             }
         };
         keep_native(&mut steps, &target, bot.thinking);
@@ -64,13 +131,13 @@ impl<'a> Call<'a> {
             }
         }
         name_apart(&mut steps);
-        let is_summary = matches!(request.question, Question::Summary { .. });
+        let is_summary = matches!(inquiry, Inquiry::Turn(ModelRequest { question: Question::Summary { .. }, .. }));
         Call {
             key: bot.api_key,
             thinking: if is_summary { None } else { bot.thinking },
             price: bot.price(),
             is_metered: bot.metered,
-            now: request.now,
+            now: inquiry.now(),
             pictures: Pictures::default(),
             target,
             system,

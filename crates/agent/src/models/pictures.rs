@@ -32,9 +32,21 @@ struct Picture {
 #[derive(Debug, Default)]
 pub(super) struct Pictures(HashMap<MediaId, Picture>);
 
+/// How a model comes to know pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    Sees,
+    /// Another model looks at them for it, by the tool `image`.
+    ByTool,
+    Blind,
+}
+
 /// Why a picture is not shown.
+#[derive(Clone, Copy)]
 enum Hidden {
     Blind,
+    /// Another model looks at it instead.
+    ForOthers,
     Older,
     TooLarge,
     Lost,
@@ -47,7 +59,7 @@ enum Hidden {
 impl Pictures {
     /// Loads the newest pictures of a conversation. Those that are not loaded are taken from their steps, and a line of
     /// text stands in their place. A model that does not see is told so of all of them.
-    pub(super) async fn load(steps: &mut [Step<'_>], host: &dyn Host, sees: bool, api: ModelApi) -> Pictures {
+    pub(super) async fn load(steps: &mut [Step<'_>], host: &dyn Host, sight: Sight, api: ModelApi) -> Pictures {
         let wanted: Vec<Media> = wanted(steps).cloned().collect();
         let mut pictures = Pictures::default();
         let mut hidden: HashMap<MediaId, Hidden> = HashMap::new();
@@ -56,7 +68,8 @@ impl Pictures {
                 continue;
             }
             let why = match () {
-                () if !sees => Hidden::Blind,
+                () if sight == Sight::Blind => Hidden::Blind,
+                () if sight == Sight::ByTool => Hidden::ForOthers,
                 () if pictures.0.len() >= MAX_PICTURES || is_full(&pictures, media.size) => Hidden::Older,
                 () if media.size > MAX_PICTURE => Hidden::TooLarge,
                 () => match host.media(&media.id).await {
@@ -87,10 +100,15 @@ impl Pictures {
     }
 
     /// As [`Pictures::load`] does with all of them hidden; says how many could have been shown.
-    pub(super) fn count(steps: &mut [Step<'_>], sees: bool) -> usize {
-        let hidden: HashMap<MediaId, Hidden> = wanted(steps).map(|media| (media.id.clone(), Hidden::Older)).collect();
+    pub(super) fn count(steps: &mut [Step<'_>], sight: Sight) -> usize {
+        let (why, most) = match sight {
+            Sight::Sees => (Hidden::Older, MAX_PICTURES),
+            Sight::ByTool => (Hidden::ForOthers, 0),
+            Sight::Blind => (Hidden::Blind, 0),
+        };
+        let hidden: HashMap<MediaId, Hidden> = wanted(steps).map(|media| (media.id.clone(), why)).collect();
         hide(steps, &hidden);
-        if sees { hidden.len().min(MAX_PICTURES) } else { 0 }
+        hidden.len().min(most)
     }
 
     /// A loaded picture's bytes in base64.
@@ -155,6 +173,12 @@ fn hide(steps: &mut [Step<'_>], hidden: &HashMap<MediaId, Hidden>) {
 fn line(media: &Media, why: &Hidden) -> String {
     let why = match why {
         Hidden::Blind => "you cannot see pictures",
+        Hidden::ForOthers => {
+            return format!(
+                "\n[A picture ({}) that you cannot see. The tool `image` has it looked at for you, if you give it {}.]",
+                media.mime, media.id
+            );
+        }
         Hidden::Older => "there are newer ones",
         Hidden::TooLarge => "it is too large",
         Hidden::Lost => "it could not be read",
@@ -177,16 +201,19 @@ mod tests {
     async fn what_is_not_shown_is_told_of() {
         let (lost, large) = (picture("lost", 3), picture("large", MAX_PICTURE + 1));
         let steps = || [Step::User { text: "look".into(), pictures: vec![&lost, &large] }];
-        let told = async |sees| {
+        let told = async |sight| {
             let mut steps = steps();
-            assert_eq!(Pictures::load(&mut steps, &NoHost, sees, ModelApi::AnthropicMessages).await.len(), 0);
+            assert_eq!(Pictures::load(&mut steps, &NoHost, sight, ModelApi::AnthropicMessages).await.len(), 0);
             let [Step::User { text, pictures }] = steps else { panic!("{steps:?}") };
             assert!(pictures.is_empty());
             text.replace("[A picture (image/png) is not shown: ", "[")
         };
-        assert_eq!(told(true).await, "look\n[it could not be read.]\n[it is too large.]");
-        assert_eq!(told(false).await, "look\n[you cannot see pictures.]\n[you cannot see pictures.]");
-        assert_eq!((Pictures::count(&mut steps(), true), Pictures::count(&mut steps(), false)), (2, 0));
+        assert_eq!(told(Sight::Sees).await, "look\n[it could not be read.]\n[it is too large.]");
+        assert_eq!(told(Sight::Blind).await, "look\n[you cannot see pictures.]\n[you cannot see pictures.]");
+        let by_tool = told(Sight::ByTool).await;
+        assert!(by_tool.contains(&format!("if you give it {}.]", lost.id)), "{by_tool}");
+        let counted = [Sight::Sees, Sight::ByTool, Sight::Blind].map(|sight| Pictures::count(&mut steps(), sight));
+        assert_eq!(counted, [2, 0, 0]);
     }
 
     #[test]

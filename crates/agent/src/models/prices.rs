@@ -109,7 +109,7 @@ const BLIND: [&str; 9] =
     ["codestral", "deepseek", "devstral", "gpt-3.5", "gpt-oss", "kimi-k2", "o1-mini", "o3-mini", "qwen3-coder"];
 
 /// Whether a model can be shown pictures. One that is not known is taken to see.
-pub(super) fn sees(reference: &str) -> bool {
+pub fn sees(reference: &str) -> bool {
     let name = reference.rsplit('/').next().unwrap_or(reference).to_ascii_lowercase();
     !BLIND.iter().any(|blind| name.starts_with(blind))
 }

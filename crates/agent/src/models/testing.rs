@@ -6,7 +6,7 @@ use domain::account::ModelApi;
 use domain::{Answer, Entry, EntryBody, EntryId, Thinking, Timestamp, TurnId};
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::{Call, Inquiry};
 use super::draft::Draft;
 use super::exchange::take;
 use super::frames::{Amazon, Events, Frames};
@@ -108,7 +108,7 @@ pub(super) fn request_after(bot: BotView<'_>, bodies: Vec<EntryBody>) -> Value {
         now: at,
     };
     let target = Target::of(bot.model.unwrap(), &bot, None).unwrap();
-    wire::outgoing(&Call::of(&request, target, &toolbox)).body
+    wire::outgoing(&Call::of(&Inquiry::Turn(request), target, &toolbox)).body
 }
 
 /// A person's message.
@@ -135,6 +135,7 @@ pub(super) fn result(call: &str, text: &str) -> EntryBody {
         outcome: domain::ToolOutcome::Ok,
         text: text.into(),
         media: vec![],
+        asked: None,
     })
 }
 

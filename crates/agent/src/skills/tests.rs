@@ -137,8 +137,14 @@ fn a_skill_is_in_force_from_its_reading_to_the_next_one_or_the_turns_end() {
     let mut entries: Vec<Entry> = Vec::new();
     let mut read = |in_turn: TurnId, name: &str, outcome: ToolOutcome| {
         let call = call("skill", &format!("{{\"name\":\"{name}\"}}"));
-        let result =
-            ToolResult { call: call.id.clone(), name: "skill".into(), outcome, text: "".into(), media: vec![] };
+        let result = ToolResult {
+            call: call.id.clone(),
+            name: "skill".into(),
+            outcome,
+            text: "".into(),
+            media: vec![],
+            asked: None,
+        };
         let answer = Answer { tool_calls: vec![call], ..Answer::default() };
         for body in [EntryBody::Assistant(answer), EntryBody::ToolResult(result)] {
             let at = Timestamp::from_secs(1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Media, MediaId};
+use domain::{Media, MediaId, ToolCall};
 use reqwest::Client;
 use reqwest::header::{ACCEPT, USER_AGENT};
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ use crate::transcript::cut;
 use crate::{AgentError, HostError};
 use egress::Guard;
 
-pub(super) const NAME: &str = "image";
+pub(crate) const NAME: &str = "image";
 
 /// The largest picture that is looked at, in bytes.
 const MAX_SIZE: usize = 5_000_000;
@@ -28,7 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) fn describe() -> Tool {
     Tool {
         name: NAME,
-        description: "Shows you a picture (PNG, JPEG, GIF or WebP, at most 5 MB).",
+        description: "Shows you a picture (PNG, JPEG, GIF or WebP, at most 5 MB), or tells you what another model sees \
+                      in it.",
         parameters: schema::of::<Arguments>(),
         group: "media",
         may_repeat: true,
@@ -55,7 +56,7 @@ impl Image {
         Ok(Image { client: guard.client(guard.redirects())?, guard })
     }
 
-    /// The picture itself goes with the result, for the model to see.
+    /// The picture itself goes with the result, for the model, or the one that looks for it, to see.
     pub(super) async fn run(
         &self,
         arguments: &Arguments,
@@ -91,6 +92,13 @@ impl Image {
         let (bytes, cut_off) = egress::read_capped(&mut response, MAX_SIZE).await.map_err(failed)?;
         if cut_off { Err(too_large()) } else { Ok(bytes.into()) }
     }
+}
+
+/// What a call wants to know of its picture; empty if it does not say.
+pub(crate) fn prompt_of(call: &ToolCall) -> String {
+    let arguments = serde_json::from_str::<Arguments>(&call.arguments).ok();
+    let prompt = arguments.and_then(|arguments| arguments.prompt).unwrap_or_default();
+    cut(prompt.trim(), MAX_PROMPT).0.to_owned()
 }
 
 /// A case-blind look at the scheme: any other text with a colon may be a file's name.

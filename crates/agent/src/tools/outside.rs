@@ -7,7 +7,7 @@ use crate::transcript::cut;
 const MARKER: &str = "outside-content";
 
 /// Marks a text as coming from `source`, cut to `max_chars`.
-pub(super) fn framed(source: &str, text: &str, max_chars: usize) -> String {
+pub(crate) fn framed(source: &str, text: &str, max_chars: usize) -> String {
     let text = without_marker(text);
     let (shown, left_out) = cut(text.trim(), max_chars);
     let mut framed = format!(

@@ -53,6 +53,7 @@ fn result_entry(call: &str, text: &str) -> EntryBody {
         outcome: ToolOutcome::Ok,
         text: text.into(),
         media: vec![],
+        asked: None,
     })
 }
 

@@ -3,6 +3,7 @@
 mod demo;
 mod failover;
 mod fetch;
+mod looking;
 mod model;
 mod protocols;
 mod scripted_model;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::message::{Attachment, AttachmentKind, Channel, Quote, Sender};
-use crate::{LinkId, MessageId, ResetReason, StoppedBy, ToolResult, TurnId, UserMessage};
+use crate::{AskedModel, LinkId, MessageId, ResetReason, StoppedBy, ToolResult, TurnId, UserMessage};
 
 fn text() -> impl Strategy<Value = String> + Clone {
     prop_oneof![
@@ -97,8 +97,12 @@ fn answer() -> impl Strategy<Value = Answer> {
 
 fn body() -> impl Strategy<Value = EntryBody> {
     let outcome = prop::sample::select(vec![ToolOutcome::Ok, ToolOutcome::Error, ToolOutcome::Unknown]);
-    let result = (text(), text(), outcome, text());
-    let result = result.prop_map(|(call, name, outcome, text)| ToolResult { call, name, outcome, text, media: vec![] });
+    let asked = (text(), usage_strategy(), any::<u64>());
+    let asked = option::of(asked.prop_map(|(model, usage, cost)| AskedModel { model, usage, cost }));
+    let result = (text(), text(), outcome, text(), asked);
+    let result = result.prop_map(|(call, name, outcome, text, asked)| {
+        EntryBody::ToolResult(ToolResult { call, name, outcome, text, media: vec![], asked })
+    });
     let by = prop::sample::select(vec![StoppedBy::Person, StoppedBy::Message]);
     let reason =
         prop::sample::select(vec![ResetReason::New, ResetReason::Reset, ResetReason::Daily, ResetReason::Idle]);
@@ -108,9 +112,10 @@ fn body() -> impl Strategy<Value = EntryBody> {
     });
     let dropped = (proptest::collection::vec(user(), 0..3), option::of(text()));
     prop_oneof![
-        user().prop_map(EntryBody::User),
-        answer().prop_map(EntryBody::Assistant),
-        result.prop_map(EntryBody::ToolResult),
+        // Boxed: all of them together are too much for a test's stack.
+        user().prop_map(EntryBody::User).boxed(),
+        answer().prop_map(EntryBody::Assistant).boxed(),
+        result.boxed(),
         (text(), text(), time()).prop_map(|(text, code, until)| EntryBody::Asked {
             calls: vec![code.clone()],
             code,
@@ -206,6 +211,7 @@ fn the_other_entries_have_openclaws_shape() {
         outcome: ToolOutcome::Unknown,
         text: "?".into(),
         media: vec![],
+        asked: None,
     };
     let message = json_of(&at_seq(0, EntryBody::ToolResult(result)))["message"].take();
     assert_eq!((&message["toolCallId"], &message["isError"]), (&json!("call_1"), &json!(true)));

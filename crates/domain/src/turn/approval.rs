@@ -135,6 +135,7 @@ fn refuse(view: &View<'_>, turn: &ActiveTurn, waiting: &Waiting, text: &str) -> 
         outcome: ToolOutcome::Error,
         text: text.to_owned(),
         media: vec![],
+        asked: None,
     };
     let results = waited_for(view, &turn, waiting).into_iter().map(result);
     let mut actions: Vec<Action> = results.map(|result| append(&turn, EntryBody::ToolResult(result))).collect();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Action, ActiveTurn, Commit, Event, MAX_ANSWER, MAX_ARGUMENTS, MAX_CALLS, MAX_STEPS, NO_REPLY, Question, ReplyTo,
-    ToolRules, UsageFooter, View, approval, commands, compaction,
+    Action, ActiveTurn, Commit, Event, Expense, MAX_ANSWER, MAX_ARGUMENTS, MAX_CALLS, MAX_STEPS, NO_REPLY, Question,
+    ReplyTo, ToolRules, UsageFooter, View, approval, commands, compaction,
 };
 use crate::budget::{Settlement, dollars};
 use crate::entry::{Answer, EntryBody, ResetReason, StoppedBy, ToolCall, ToolOutcome, ToolResult, UserMessage};
@@ -15,6 +15,9 @@ use crate::{Control, Entry, Inbound, MessageId, Outbound, QueueMode, Timestamp, 
 
 /// The most that an answer may take in its row, in bytes, where a row may have 400 KB and holds more than the answer.
 const MAX_WRITTEN_ANSWER: usize = 250_000;
+
+/// How many calls that ask a model are run before it is looked again how much time is left: each may take long.
+const MAX_ASKING: usize = 4;
 
 /// How much of a message is told of when it was left out, in characters.
 const DROPPED_CHARS: usize = 160;
@@ -43,12 +46,16 @@ pub fn decide(view: &View<'_>, rules: &dyn ToolRules, event: Event) -> Vec<Actio
     match event {
         Event::Loaded => resume(view, rules, turn),
         Event::Committed => next_step(view, rules, turn),
-        Event::Reserved(question) => vec![Action::CallModel { turn: turn.clone(), question }],
+        Event::Reserved(Expense::Model(question)) => vec![Action::CallModel { turn: turn.clone(), question }],
+        Event::Reserved(Expense::Tools(calls)) => vec![Action::RunTools { turn: turn.clone(), calls }],
         Event::Answered(answer) => answered(view, turn, answer),
         Event::Summarised { keep_from, answer } => summarised(view, turn, keep_from, answer),
         Event::ToolsRan(results) => {
-            let results = results.into_iter().map(|result| append(turn, EntryBody::ToolResult(result)));
-            results.chain([go_on(turn.clone())]).collect()
+            let cost = cost_of(&results);
+            let (turn, settle) = (paid(turn, cost), settlement(turn, Some(cost)));
+            let end = Commit { turn: Some(turn.clone()), settle, ..Commit::default() };
+            let results = results.into_iter().map(|result| append(&turn, EntryBody::ToolResult(result)));
+            results.chain([commit(end)]).collect()
         }
         Event::ModelFailed { text, detail, cost } => failed(view, turn, text, detail, cost),
         Event::OverBudget { text } | Event::Reported { text } => say(view, turn, text, Commit::default()),
@@ -80,7 +87,10 @@ fn is_new(view: &View<'_>, inbound: &Inbound) -> bool {
 /// Ends a turn unanswered. What its tools gave is kept; an answer that came too late is not, only its cost.
 pub(super) fn stop_turn(view: &View<'_>, turn: &ActiveTurn, event: Event, by: StoppedBy) -> Vec<Action> {
     let (results, cost) = match event {
-        Event::ToolsRan(results) => (results, None),
+        Event::ToolsRan(results) => {
+            let cost = cost_of(&results);
+            (results, Some(cost))
+        }
         Event::Answered(answer) | Event::Summarised { answer, .. } => (vec![], Some(answer.cost)),
         Event::ModelFailed { cost, .. } => (vec![], cost),
         // Not called yet.
@@ -269,6 +279,7 @@ fn resume(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<Acti
                        effect. It was not run again. Check before you repeat it."
                     .to_owned(),
                 media: vec![],
+                asked: None,
             };
             vec![append(&turn, EntryBody::ToolResult(result)), go_on(turn)]
         }
@@ -292,9 +303,19 @@ fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<A
             return approval::ask_owner(view, turn, &pending[..asking]);
         }
         let is_shared = |call: &&&ToolCall| rules.may_repeat(view.bot, call) && !asks(call);
-        let together = pending.iter().take_while(is_shared).count().max(1);
-        let calls = pending[..together].iter().map(|call| (*call).clone()).collect();
-        return vec![Action::RunTools { turn: turn.clone(), calls }];
+        let asks_model = |call: &ToolCall| rules.asks_model(view.bot, call);
+        let mut asking = 0;
+        let in_time = |call: &&&ToolCall| {
+            asking += usize::from(asks_model(call));
+            asking <= MAX_ASKING
+        };
+        let together = pending.iter().take_while(is_shared).take_while(in_time).count().max(1);
+        let calls: Vec<ToolCall> = pending[..together].iter().map(|call| (*call).clone()).collect();
+        let turn = turn.clone();
+        if view.metered && calls.iter().any(asks_model) {
+            return vec![Action::Reserve { turn, expense: Expense::Tools(calls) }];
+        }
+        return vec![Action::RunTools { turn, calls }];
     }
     let mut actions = Vec::new();
     let mut turn = turn.clone();
@@ -348,8 +369,10 @@ fn step(turn: &ActiveTurn) -> Question {
 pub(super) fn ask(view: &View<'_>, turn: &ActiveTurn, question: Question, uncommitted: bool) -> Vec<Action> {
     let turn = turn.clone();
     if !view.out_of_time {
-        let reserve = view.metered;
-        vec![if reserve { Action::Reserve { turn, question } } else { Action::CallModel { turn, question } }]
+        vec![match view.metered {
+            true => Action::Reserve { turn, expense: Expense::Model(question) },
+            false => Action::CallModel { turn, question },
+        }]
     } else if uncommitted {
         vec![go_on(turn)]
     } else {
@@ -512,6 +535,12 @@ pub fn grouped(number: u64) -> String {
 
 fn reply(view: &View<'_>, turn: &ActiveTurn, text: String) -> Vec<Outbound> {
     turn.reply.outbound(OutboundId::reply(turn.id, 0), text, view.now).into_iter().collect()
+}
+
+/// What the models cost that tools asked, in micro-dollars.
+fn cost_of(results: &[ToolResult]) -> u64 {
+    let costs = results.iter().filter_map(|result| result.asked.as_ref()).map(|asked| asked.cost);
+    costs.fold(0, u64::saturating_add)
 }
 
 /// The turn after a call whose cost is known.

@@ -38,6 +38,10 @@ impl ToolRules for Rules {
     fn needs_approval(&self, _: &Bot, call: &ToolCall) -> bool {
         matches!(call.name.as_str(), "send" | "peek")
     }
+
+    fn asks_model(&self, _: &Bot, call: &ToolCall) -> bool {
+        call.name == "image"
+    }
 }
 
 fn at(secs: u64) -> Timestamp {
@@ -212,12 +216,12 @@ impl Worker {
                 self.commit(&commit);
                 return Some(Event::Committed);
             }
-            Action::Reserve { turn, question } => {
+            Action::Reserve { turn, expense } => {
                 let charges = vec![];
                 let turn = ActiveTurn { reserved: Some(Reserved { micros: 10, charges }), ..turn };
                 self.trace.push("reserve".into());
                 self.commit(&Commit { turn: Some(turn), ..Commit::default() });
-                return Some(Event::Reserved(question));
+                return Some(Event::Reserved(expense));
             }
             Action::CallModel { turn, question } => {
                 self.turns = self.turns.max(turn.id.to_string().bytes().last().map_or(0, |b| u128::from(b - b'0')));
@@ -267,6 +271,7 @@ impl Worker {
                 outcome: ToolOutcome::Ok,
                 text: "ok".into(),
                 media: vec![],
+                asked: None,
             })
             .collect();
         self.step(Event::ToolsRan(results))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::account::{FallbackModel, ModelApi};
+use domain::account::{FallbackModel, ImageModel, ModelApi};
 use domain::heartbeat::HeartbeatSettings;
 use domain::queueing::DropPolicy;
 use domain::{
@@ -105,12 +105,15 @@ pub struct ModelView {
     pub api: Option<ModelApi>,
     /// Whether a key of the model's provider is stored.
     pub has_api_key: bool,
-    /// The fallbacks' providers that have a key.
+    /// The providers of fallbacks and of the image model that have a key.
     #[serde(default)]
     pub keys: Vec<String>,
     /// Asked in this order when the model does not answer.
     #[serde(default)]
     pub fallbacks: Vec<FallbackModel>,
+    /// Looks at pictures in place of the model; `null`: the model sees them itself, if it can.
+    #[serde(default)]
+    pub image_model: Option<ImageModel>,
     /// How hard it thinks; `null`: as the provider sees fit.
     pub thinking: Option<Thinking>,
     /// In micro-dollars per million tokens; `null`: what is known of the model.
@@ -243,12 +246,16 @@ pub struct ModelPatch {
     /// The key of the model's provider.
     #[serde(alias = "apiKey", default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Option<String>>,
-    /// Keys of the fallbacks' providers, by name; `null` clears one, and what is left out stays.
+    /// Keys of the providers of fallbacks and of the image model, by name; `null` clears one, and what is left out
+    /// stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<BTreeMap<String, Option<String>>>,
     /// All fallbacks.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<Option<Vec<FallbackModel>>>,
+    /// What looks at pictures, by the tool `image`, and tells the model what is in them: `primary`, then `fallbacks`.
+    #[serde(alias = "imageModel", default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub image_model: Option<Option<ImageModel>>,
     /// `off`, `minimal`, `low`, `medium`, `high` or `xhigh`.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Option<Thinking>>,

@@ -164,13 +164,14 @@ pub struct EntryView {
     /// `tool_result`: how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ToolOutcome>,
-    /// `assistant`, `compaction`: `provider/model` that answered.
+    /// `assistant`, `compaction`: `provider/model` that answered. `tool_result`: the model that the tool asked, if it
+    /// did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// `assistant`, `compaction`: tokens of this call.
+    /// Of the same: tokens of this call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// `assistant`, `compaction`: what the call cost, in micro-dollars; left out if that is 0 or not known.
+    /// Of the same: what the call cost, in micro-dollars; left out if that is 0 or not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cost: u64,
     /// `stopped`: who ended the turn, `person` or `message`.

@@ -126,3 +126,52 @@ async fn what_a_model_cannot_have_is_refused_with_advice() {
     let detail = api.patch("/v1/bots/Tidy", unpriced).await.problem(400);
     assert!(detail.contains("price of own/x") && detail.contains("in model.fallbacks"), "{detail}");
 }
+
+#[tokio::test]
+async fn an_image_model_is_kept_with_its_keys_and_has_to_see() {
+    let api = with_fallback().await;
+    let image = json!({
+        "primary": { "model": "google/gemini-2.5-flash" }, "fallbacks": [{ "model": "anthropic/claude-haiku-4-5" }]
+    });
+    // As OpenClaw calls it.
+    let given = json!({ "imageModel": image, "keys": { "google": "sk-google" } });
+    let bot: BotView = changed(&api, given).await.read(200);
+    assert_eq!(serde_json::to_value(&bot.model.image_model).unwrap(), image);
+    assert_eq!(bot.model.keys, ["anthropic", "google"]);
+    let others = [pair("anthropic", "sk-anthropic"), pair("google", "sk-google")].concat();
+    assert_eq!(keys(&api).await, (Some("sk-openai".into()), others.clone()));
+    // It stays while other things change, and its key stays where it was given for.
+    let bot: BotView = changed(&api, json!({ "thinking": null })).await.read(200);
+    assert!(bot.model.image_model.is_some());
+    let moved = json!({ "primary": { "model": "google/gemini-2.5-flash", "base_url": "https://evil.example/v1" } });
+    let detail = changed(&api, json!({ "image_model": moved })).await.problem(422);
+    assert!(detail.contains("give model.keys.google again"), "{detail}");
+    let own = json!({ "primary": { "model": "openai/x", "base_url": "https://evil.example/v1" } });
+    let detail = changed(&api, json!({ "image_model": own })).await.problem(422);
+    assert!(detail.contains("model.image_model: models of one provider share a key"), "{detail}");
+    for (image, status, told) in [
+        (
+            json!({ "primary": { "model": "deepseek/deepseek-chat" } }),
+            400,
+            "deepseek/deepseek-chat cannot see pictures",
+        ),
+        (json!({ "primary": { "model": "demo" } }), 400, "demo cannot see pictures"),
+        (json!({ "primary": { "model": "a b" } }), 400, "model.image_model.primary.model: write provider/model"),
+        (
+            json!({ "primary": { "model": "a/b" }, "fallbacks": [{ "model": "" }] }),
+            400,
+            "model.image_model.fallbacks[0].model",
+        ),
+        (json!({ "fallbacks": [{ "model": "a/b" }] }), 400, "primary"),
+    ] {
+        let detail = changed(&api, json!({ "image_model": image })).await.problem(status);
+        assert!(detail.contains(told), "{told}: {detail}");
+    }
+    assert_eq!(keys(&api).await.1, others);
+    // A budget in dollars needs its price.
+    let unpriced = json!({ "model": { "image_model": { "primary": { "model": "own/x" } } }, "turn_budget": 5 });
+    let detail = api.patch("/v1/bots/Tidy", unpriced).await.problem(400);
+    assert!(detail.contains("price of own/x") && detail.contains("in model.image_model"), "{detail}");
+    let bot: BotView = changed(&api, json!({ "image_model": null })).await.read(200);
+    assert_eq!((bot.model.image_model, bot.model.keys), (None, vec!["anthropic".to_owned()]));
+}

@@ -135,6 +135,7 @@ fn entry(seq: u64) -> Entry {
             outcome: ToolOutcome::Ok,
             text: "Low tide at 11:42, high tide at 17:58. ".repeat(20),
             media: vec![],
+            asked: None,
         }),
         _ => answer(&"They walk on the mud and fish in what is left of the water. ".repeat(4), vec![]),
     };

@@ -18,6 +18,7 @@ fn log(results: &[usize]) -> Vec<Entry> {
             outcome: ToolOutcome::Ok,
             text: format!("<{}>", "x".repeat(bytes - 2)),
             media: vec![],
+            asked: None,
         };
         let answer = || EntryBody::Assistant(Answer::default());
         let asks = || {
