@@ -5,14 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Uri};
 use axum::response::{Html, Redirect};
 use axum::routing::get;
+use domain::access::DmPolicy;
+use domain::account::{FallbackModel, ImageModel};
+use domain::{AccessPolicy, Budget, EntryBody, ModelSettings, Price, SessionKey, ToolOutcome, ToolResult};
 use serde_json::{Value, json};
-use testkit::model::{FakeModel, Reply};
+use testkit::model::{FakeModel, Ledger, Reply};
 use testkit::telegram::FakeTelegram;
+use tower::ServiceExt;
 
 use crate::dev_process::{DevProcess, report};
+use crate::media::{TOKEN, World};
 
 /// What a "hello" to a fresh bot may cost, in tokens of four bytes.
 const MAX_HELLO: usize = 4_000;
@@ -264,4 +270,211 @@ async fn the_figures_are_those_of_the_models_server() {
     );
     assert_eq!(model.ledger(), ledger, "a command costs nothing");
     model.assert_clean();
+}
+
+/// Of the other account's bot.
+const OTHER_TOKEN: &str = "901:other-token";
+
+/// Stands in all that the other account has, and in nothing that an attacker writes.
+const WORD: &str = "bitternword";
+
+fn custom(model: &FakeModel) -> ModelSettings {
+    let base_url = Some(model.base_url());
+    ModelSettings { model: Some("custom/m".to_owned()), base_url, ..ModelSettings::default() }
+}
+
+/// The results of a bot's tools in its main session, in order.
+async fn tool_results(world: &World) -> Vec<ToolResult> {
+    let account = world.stack.environment.store.account(world.bot.account);
+    let log = account.session_read(world.bot.id, &SessionKey::main("main"), 0, 1000).await.unwrap();
+    let results = log.entries.into_iter().filter_map(|entry| match entry.body {
+        EntryBody::ToolResult(result) => Some(result),
+        _ => None,
+    });
+    results.collect()
+}
+
+#[tokio::test]
+async fn an_obedient_model_reaches_nothing_of_another_account() {
+    let (page, model) = (Page::start().await, FakeModel::start());
+    model.answer_with(obedient);
+    let mut world = World::start(|bot| bot.model = custom(&model)).await;
+    world.stack.environment.settings.fetch_allow = vec![format!("127.0.0.1:{}", page.port)];
+    let turns = world.agent();
+
+    // Another account in the same store, whose bot has a file, a picture, and somebody who has told it something.
+    world.telegram.add_bot(OTHER_TOKEN, "other_bot");
+    let stack = &world.stack;
+    let owner = stack.account().await.id;
+    let mut other = stack.draft(owner, "other");
+    other.agent = "nest".to_owned();
+    let theirs = stack.environment.store.account(owner);
+    theirs.bot_create(&other).await.unwrap();
+    let content = Bytes::from(format!("In the reeds: {WORD}."));
+    theirs.workspace_write(other.id, "nest.md", content.clone(), None).await.unwrap();
+    let picture = [b"\x89PNG\r\n\x1a\n ", WORD.as_bytes()].concat();
+    let picture = theirs.media_put(other.id, "image/png", picture.into()).await.unwrap();
+    let access = AccessPolicy { dm_policy: DmPolicy::Open, ..AccessPolicy::default() };
+    let (link, secret) = stack.telegram_link(&other, OTHER_TOKEN, access).await;
+    let update = json!({ "update_id": 1, "message": {
+        "message_id": 1, "date": 1_795_341_600, "text": format!("my secret is {WORD}"),
+        "chat": { "id": 666, "type": "private" }, "from": { "id": 666, "is_bot": false, "first_name": "Grace" },
+    } });
+    let request = Request::post(format!("/hooks/telegram/{}", link.id))
+        .header("x-telegram-bot-api-secret-token", &secret)
+        .header("content-type", "application/json")
+        .body(Body::from(update.to_string()))
+        .unwrap();
+    assert_eq!(ingress::router(stack.environment.clone()).oneshot(request).await.unwrap().status(), 200);
+    world.work(&turns).await;
+    let session = theirs.session_list_of_people(other.id, "nest", 10).await.unwrap().remove(0).session;
+    let before = theirs.session_head(other.id, &session).await.unwrap().unwrap();
+    let sent_before = world.telegram.sent(OTHER_TOKEN);
+    assert_eq!((before.next_seq, sent_before.len()), (2, 1), "it was answered");
+
+    let (wrong, none) = ("is not a path in the workspace", "There is no file");
+    let folder = format!("{owner}/{}/workspace", other.id);
+    let file = format!("{folder}/nest.md");
+    let bucket = &stack.environment.settings.bucket;
+    let edits = json!([{ "oldText": "reeds", "newText": "sea" }]);
+    let attacks = [
+        // Its file: by its name, upwards, as the store calls it, and by what a server may decode.
+        ("read", json!({ "path": "nest.md" }), none),
+        ("read", json!({ "path": file }), none),
+        ("read", json!({ "path": format!("../../../{file}") }), wrong),
+        ("read", json!({ "path": format!("x/../../../../{file}") }), wrong),
+        ("read", json!({ "path": format!("/{file}") }), wrong),
+        ("read", json!({ "path": format!("s3://{bucket}/{file}") }), wrong),
+        ("read", json!({ "path": format!("%2e%2e/%2e%2e/%2e%2e/{file}") }), none),
+        ("read", json!({ "path": format!("..\\..\\..\\{file}") }), wrong),
+        ("edit", json!({ "path": format!("../../../{file}"), "edits": edits }), wrong),
+        ("edit", json!({ "path": file, "edits": edits }), none),
+        ("write", json!({ "path": format!("../../../{file}"), "content": "x" }), wrong),
+        ("write", json!({ "path": format!("/{file}"), "content": "x" }), wrong),
+        ("ls", json!({ "path": format!("../../../{folder}") }), wrong),
+        ("ls", json!({ "path": folder }), "There are no files here."),
+        ("search", json!({ "query": "in the reeds", "path": format!("../../../{folder}") }), wrong),
+        ("search", json!({ "query": "in the reeds", "path": folder }), "It stands nowhere."),
+        ("search", json!({ "query": "in the reeds" }), "It stands nowhere."),
+        ("image", json!({ "image": format!("../../../{file}") }), wrong),
+        ("image", json!({ "image": format!("{owner}/{}/media/{picture}", other.id) }), "has no file"),
+        ("message", json!({ "message": "look", "media": format!("../../../{file}") }), wrong),
+        ("message", json!({ "message": "look", "media": file }), none),
+        // Its picture, by the name under which it is kept there.
+        ("image", json!({ "image": picture }), "There is no kept file"),
+        ("message", json!({ "message": "look", "media": picture }), "There is no kept file"),
+        // Its person, and what they said.
+        ("message", json!({ "target": "telegram:666", "message": "hi" }), "is no chat that you may write to"),
+        ("message", json!({ "target": session, "message": "hi" }), "is no chat that you may write to"),
+        ("sessions_history", json!({ "sessionKey": session }), "There is no session"),
+        ("sessions_history", json!({ "sessionKey": format!("{owner}/{}/{session}", other.id) }), ""),
+        ("sessions_send", json!({ "sessionKey": session, "message": "hi" }), "There is no session"),
+        // A skill's folder as the way out of the workspace.
+        (
+            "skill",
+            json!({ "name": "summarise-page", "file": format!("../../../../{file}") }),
+            "has no file of this name",
+        ),
+    ];
+    for (round, attacks) in (1..).zip(attacks.chunks(15)) {
+        page.order(&attacks.iter().map(|(tool, arguments, _)| (*tool, arguments.clone())).collect::<Vec<_>>());
+        world.say(round, json!({ "text": format!("what does {} say?", page.url("/page")) })).await;
+        world.work(&turns).await;
+    }
+    let results = tool_results(&world).await;
+    let results: Vec<&ToolResult> = results.iter().filter(|result| result.name != "web_fetch").collect();
+    assert_eq!(results.len(), attacks.len(), "{results:?}");
+    for ((tool, arguments, refusal), result) in attacks.iter().zip(results) {
+        let is_look_round = refusal.ends_with("here.") || refusal.ends_with("nowhere.");
+        let expected = if is_look_round { ToolOutcome::Ok } else { ToolOutcome::Error };
+        assert_eq!((result.name.as_str(), result.outcome), (*tool, expected), "{arguments}: {}", result.text);
+        assert!(result.text.contains(refusal), "{tool} {arguments}: {}", result.text);
+        assert!(result.media.is_empty(), "{tool} {arguments}");
+    }
+
+    // Nothing of it came to the model, and nothing of it was changed.
+    let asked: Vec<String> = model.requests().iter().map(Value::to_string).collect();
+    assert!(asked.iter().any(|request| request.contains("There is no kept file")), "the refusals were read");
+    assert!(asked.iter().all(|request| !request.contains(WORD) && !request.contains("data:image/")), "it got out");
+    assert!(
+        world.sent().iter().all(|sent| !sent.text_html.contains(WORD) && sent.file.is_none()),
+        "{:?}",
+        world.sent()
+    );
+    assert_eq!(world.telegram.sent(OTHER_TOKEN).len(), sent_before.len());
+    assert_eq!(theirs.session_head(other.id, &session).await.unwrap().unwrap(), before);
+    let kept = theirs.workspace_read(other.id, "nest.md").await.unwrap().unwrap();
+    assert_eq!(kept.bytes, content);
+    model.assert_clean();
+    world.telegram.assert_clean();
+}
+
+/// A thousand micro-dollars a token, two thousand for one that is written, and half for one from the cache.
+const PRICE: Price =
+    Price { input: 1_000_000_000, output: 2_000_000_000, cached: Some(500_000_000), cache_write: None };
+
+fn cost_of(ledger: Ledger) -> u64 {
+    let Ledger { prompt_tokens, cached_tokens, completion_tokens, .. } = ledger;
+    (prompt_tokens - cached_tokens) * 1_000 + cached_tokens * 500 + completion_tokens * 2_000
+}
+
+/// Has the picture looked at of which it is told, and passes on what is seen.
+fn asks_who_looks(request: &Value) -> Reply {
+    let last = request["messages"].as_array().unwrap().last().unwrap();
+    let text = last["content"].as_str().unwrap_or_default();
+    if last["role"] == "tool" {
+        return Reply::Text(format!("I am told: {text}"));
+    }
+    match text.split_once("if you give it ").and_then(|(_, rest)| rest.split_once('.')) {
+        Some((id, _)) => Reply::ToolCalls(vec![("image".to_owned(), json!({ "image": id, "prompt": "Which bird?" }))]),
+        None => Reply::Text("There is nothing to be seen.".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_looked_at_for_a_model_that_does_not_see_and_is_paid_like_all_else() {
+    let (model, eyes) = (FakeModel::start(), FakeModel::start());
+    model.answer_with(asks_who_looks);
+    eyes.script(vec![Reply::Text("A heron on a post.".to_owned())]);
+    let world = World::start(|bot| {
+        let (name, base_url) = ("eyes/x".to_owned(), Some(eyes.base_url()));
+        let primary = FallbackModel { model: name, base_url, price: Some(PRICE), ..FallbackModel::default() };
+        bot.model = ModelSettings {
+            model: Some("deepseek/deepseek-chat".to_owned()),
+            base_url: Some(model.base_url()),
+            price: Some(PRICE),
+            image_model: Some(ImageModel { primary, fallbacks: vec![] }),
+            ..ModelSettings::default()
+        };
+        bot.budget = Budget { micros: Some(1 << 40), ..Budget::default() };
+    })
+    .await;
+    world.telegram.add_file(TOKEN, "photo", &b"\x89PNG\r\n\x1a\n and a heron"[..]);
+    let photo = json!({ "photo": [{ "file_id": "photo", "width": 9, "height": 9 }], "caption": "what is it?" });
+    world.say(1, photo).await;
+    world.work(&world.agent()).await;
+
+    let sent = world.sent();
+    assert!(sent.len() == 1 && sent[0].text_html.contains("A heron on a post."), "{sent:?}");
+    let looked: Vec<String> = eyes.requests().iter().map(Value::to_string).collect();
+    assert!(looked.len() == 1 && looked[0].contains("data:image/png;base64,"), "{looked:?}");
+    assert!(looked[0].contains("Which bird?"), "{}", looked[0]);
+    assert!(model.requests().iter().all(|request| !request.to_string().contains("data:image/")), "it does not see");
+
+    // The look is in the log, in the session, and in the counters of the budgets, to the micro-dollar.
+    let result = tool_results(&world).await.remove(0);
+    let asked = result.asked.expect("what it took");
+    assert_eq!((asked.model.as_str(), asked.cost), ("eyes/x", cost_of(eyes.ledger())));
+    let account = world.stack.environment.store.account(world.bot.account);
+    let head = account.session_head(world.bot.id, &SessionKey::main("main")).await.unwrap().unwrap();
+    let (ledger, seen) = (model.ledger(), eyes.ledger());
+    let all = cost_of(ledger) + cost_of(seen);
+    assert_eq!((head.cost, head.usage.input), (all, ledger.prompt_tokens + seen.prompt_tokens));
+    let period = world.bot.budget.period.containing(world.stack.environment.clock.now());
+    for bot in [Some(world.bot.id), None] {
+        let spent = account.spent(bot, &period).await.unwrap();
+        assert_eq!((spent.micros, spent.turns), (all, 1), "{bot:?}");
+    }
+    model.assert_clean();
+    eyes.assert_clean();
 }
