@@ -15,7 +15,9 @@ use tokio::process::{Child, Command as AsyncCommand};
 pub(crate) fn lowtide() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "lowtide"]).status().unwrap();
+        // With the features that all members ask for together: what the tests were built with is not built again.
+        let arguments = ["build", "--quiet", "--workspace", "--bin", "lowtide"];
+        let status = Command::new(env!("CARGO")).args(arguments).status().unwrap();
         assert!(status.success(), "the lowtide binary does not build");
         let test = std::env::current_exe().unwrap();
         test.parent().and_then(Path::parent).unwrap().join("lowtide")

@@ -44,9 +44,10 @@ fn sample(name: &str) -> Value {
 fn binary(function: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
-        let packages = ["-p", "api", "-p", "delivery", "-p", "ingress", "-p", "turn"];
+        // With the features that all members ask for together: what the tests were built with is not built again.
+        let binaries = ["--workspace", "--bin", "api", "--bin", "delivery", "--bin", "ingress", "--bin", "turn"];
         let mut build = Command::new(env!("CARGO"));
-        let built = build.args(["build", "--quiet"]).args(packages).current_dir(root()).status().unwrap();
+        let built = build.args(["build", "--quiet"]).args(binaries).current_dir(root()).status().unwrap();
         assert!(built.success(), "the functions do not build");
         let test = std::env::current_exe().unwrap();
         test.parent().and_then(Path::parent).unwrap().to_owned()

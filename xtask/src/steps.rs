@@ -101,7 +101,8 @@ pub(crate) fn dashboard() -> Result<(), Failure> {
 /// Runs a script of `tests/dashboard` on `lowtide dev` and a real browser.
 fn in_browser(script: &str, advice: &str) -> Result<(), Failure> {
     let browser = tools::install_browser()?;
-    run(cargo().args(["build", "--package", "lowtide"]), "correct what the compiler reports")?;
+    // With the features that all members ask for together, as the tests are built: so it is not built twice.
+    run(cargo().args(["build", "--workspace", "--bin", "lowtide"]), "correct what the compiler reports")?;
     let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("lowtide")));
     let lowtide = beside.unwrap_or_else(|| root().join("target/debug/lowtide"));
     run(

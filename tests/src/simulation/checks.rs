@@ -248,10 +248,16 @@ fn calm_worlds_have_no_trouble(world: &World, session: &SessionKey, log: &[Entry
     }
     let sent = world.post.sent();
     let ended: Vec<TurnId> = log.iter().filter(|entry| entry.body.is_final()).map(|entry| entry.turn).collect();
-    let place = |turn: TurnId| sent.messages.iter().position(|(_, key, _)| *key == format!("{turn}.0.0"));
-    let read: Vec<usize> = ended.into_iter().filter_map(place).collect();
-    if !read.is_sorted() {
-        broken.push(format!("{session}: the answers were read in another order than they were given"));
+    // One session may answer in several chats, since an owner decides in their own: each has an order of its own.
+    let mut read: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for turn in ended {
+        let key = format!("{turn}.0.0");
+        if let Some(place) = sent.messages.iter().position(|(_, other, _)| *other == key) {
+            read.entry(&sent.messages[place].0).or_default().push(place);
+        }
+    }
+    for (chat, _) in read.iter().filter(|(_, places)| !places.is_sorted()) {
+        broken.push(format!("{session}: chat {chat} read the answers in another order than they were given"));
     }
     broken
 }
