@@ -143,7 +143,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(_) => Ok(()),
         Command::Chat(args) => chat::run(&client, output, args, connection.state_dir().ok().as_deref()).await,
-        Command::Bots(command) => bots::run(&client, output, *command).await,
+        Command::Bots(command) => Box::pin(bots::run(&client, output, *command)).await,
         Command::Links(command) => links::run(&client, output, command).await,
         Command::Schedules(command) => schedules::run(&client, output, command).await,
         Command::Files(args) => files::run(&client, output, args).await,
