@@ -37,7 +37,14 @@ impl Dialect for Discord {
     fn escape<'a>(&self, text: &'a str, line_begins: bool) -> Cow<'a, str> {
         let mut out = String::with_capacity(text.len() + 8);
         let mut begins = line_begins;
+        let addresses = markdown::addresses(text);
         for (at, c) in text.char_indices() {
+            // Discord takes an address as it is, with the backslashes.
+            if markdown::is_plain_in_address(text, &addresses, at) {
+                out.push(c);
+                begins = false;
+                continue;
+            }
             // At the beginning of a line these make headings, small print, lists and quotations.
             let makes_block = begins && matches!(c, '#' | '-' | '+' | '>');
             let numbers = c == '.' && is_numbering(&text[..at], line_begins);
@@ -78,6 +85,10 @@ impl Dialect for Discord {
 
     fn quote(&self, text: &str) -> String {
         quoted_lines(text)
+    }
+
+    fn links_addresses(&self) -> bool {
+        true
     }
 
     fn between(&self) -> &'static str {

@@ -10,11 +10,13 @@
 //!
 //! Splitting before rendering is what keeps markup whole: a part never begins or ends inside a tag.
 
+mod address;
 mod parse;
 mod split;
 mod table;
 mod write;
 
+pub(crate) use address::{addresses, is_plain_in_address};
 pub use parse::parse;
 pub use split::{Limits, split};
 pub use write::{Dialect, Mark, messages, parts, write};
@@ -27,6 +29,8 @@ pub struct Block {
     pub spaced: bool,
     /// It stands in a quotation. Nested quotations count as one: no chat network nests them well.
     pub quoted: bool,
+    /// It stands above the next block, and moves to another message with it.
+    pub heading: bool,
     pub body: Body,
 }
 
@@ -81,7 +85,7 @@ impl Block {
 
 /// A block's lines, each as a block of its own.
 pub fn lines(block: &Block) -> Vec<Block> {
-    let of = |body| Block { spaced: false, quoted: block.quoted, body };
+    let of = |body| Block { spaced: false, quoted: block.quoted, heading: block.heading, body };
     match &block.body {
         Body::Code { language, text } => {
             text.split('\n').map(|line| of(Body::Code { language: language.clone(), text: line.to_owned() })).collect()

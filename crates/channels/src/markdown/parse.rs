@@ -37,6 +37,8 @@ struct Builder {
     italic: usize,
     strikethrough: usize,
     quotes: usize,
+    /// What is written now is a heading.
+    heading: bool,
     links: Vec<OpenLink>,
     /// The open lists; an ordered one has the number of its next item.
     lists: Vec<Option<u64>>,
@@ -70,6 +72,7 @@ impl Builder {
             italic: 0,
             strikethrough: 0,
             quotes: 0,
+            heading: false,
             links: Vec::new(),
             lists: Vec::new(),
             marker: None,
@@ -150,7 +153,9 @@ impl Builder {
             TagEnd::Emphasis => self.italic -= 1,
             TagEnd::Strikethrough => self.strikethrough -= 1,
             TagEnd::Heading(_) => {
+                self.heading = true;
                 self.flush();
+                self.heading = false;
                 self.bold -= 1;
             }
             TagEnd::Paragraph | TagEnd::HtmlBlock | TagEnd::Item => self.flush(),
@@ -278,7 +283,7 @@ impl Builder {
 
     fn write(&mut self, body: Body) {
         let spaced = self.lists.is_empty() || std::mem::take(&mut self.list_begins);
-        self.blocks.push(Block { spaced, quoted: self.quotes > 0, body });
+        self.blocks.push(Block { spaced, quoted: self.quotes > 0, heading: self.heading, body });
     }
 }
 

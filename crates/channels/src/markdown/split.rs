@@ -1,5 +1,7 @@
 //! Cuts blocks into parts that fit a channel's message, at the best border there is.
 
+use std::collections::VecDeque;
+
 use super::{Block, Body, Span};
 
 /// What one message of a channel can hold.
@@ -16,33 +18,40 @@ pub struct Limits {
 
 /// Cuts `blocks` into parts within `limits`.
 ///
-/// A block moves to the next part whole if it fits there. A longer one is cut at a line break, else
-/// between words, else between characters; what continues in the next part has the same style,
+/// A block moves to the next part whole if it fits there, and a heading with what it stands above. A longer one is cut at
+/// a line break, else between words, else between characters; what continues in the next part has the same style,
 /// language and quotation. Only white space at a cut is lost. No part is blank.
 ///
 /// A part exceeds the limits only if they are smaller than a single styled character.
 pub fn split(blocks: Vec<Block>, limits: &Limits) -> Vec<Vec<Block>> {
-    let mut splitter = Splitter { limits, parts: Vec::new(), part: Vec::new(), units: 0, marks: 0 };
-    for block in blocks {
-        splitter.add(block);
-    }
-    splitter.finish_part();
-    splitter.parts
+    let mut rest = VecDeque::from(blocks);
+    std::iter::from_fn(|| next_part(&mut rest, limits)).collect()
 }
 
-struct Splitter<'a> {
+/// Takes the next part off `rest`; `None` if nothing but blanks is left.
+pub(super) fn next_part(rest: &mut VecDeque<Block>, limits: &Limits) -> Option<Vec<Block>> {
+    while !rest.is_empty() {
+        let part = Filling { limits, part: Vec::new(), units: 0, marks: 0 }.fill(rest);
+        // Networks refuse blank messages; one can be left of a code block that holds many empty lines.
+        if !part.iter().all(Block::is_blank) {
+            return Some(part);
+        }
+    }
+    None
+}
+
+/// The part that is being filled, and what of the limits it uses.
+struct Filling<'a> {
     limits: &'a Limits,
-    parts: Vec<Vec<Block>>,
-    /// The part that is being filled, and what of the limits it uses.
     part: Vec<Block>,
     units: usize,
     marks: usize,
 }
 
-impl Splitter<'_> {
-    fn add(&mut self, block: Block) {
-        let mut rest = Some(block);
-        while let Some(block) = rest.take() {
+impl Filling<'_> {
+    /// Takes blocks off `rest` until the part is full.
+    fn fill(mut self, rest: &mut VecDeque<Block>) -> Vec<Block> {
+        while let Some(mut block) = rest.pop_front() {
             let separator = if self.part.is_empty() { 0 } else { (self.limits.measure)(block.separator()) };
             let room = Room {
                 units: self.limits.units.saturating_sub(self.units + separator),
@@ -51,24 +60,32 @@ impl Splitter<'_> {
             let whole = Room { units: self.limits.units, marks: self.limits.marks };
             if self.fits(&block, room) {
                 self.push(block, separator);
-            } else if !self.part.is_empty() && (self.fits(&block, whole) || room.units < self.limits.units / 2) {
-                self.finish_part();
-                rest = Some(block);
-            } else {
-                rest = self.add_beginning(block, room, separator);
+                continue;
             }
+            let moves = self.fits(&block, whole) || room.units < self.limits.units / 2;
+            if self.part.is_empty() || !moves {
+                let tail = cut(&mut block, room, self.limits.measure, self.part.is_empty());
+                if let Some(tail) = tail {
+                    self.push(block, separator);
+                    if !tail.is_blank() {
+                        rest.push_front(tail);
+                    }
+                    return self.part;
+                }
+            }
+            rest.push_front(block);
+            self.leave_headings(rest);
+            return self.part;
         }
+        self.part
     }
 
-    /// Adds as much of `block` as there is room for, and returns what is left of it.
-    fn add_beginning(&mut self, mut block: Block, room: Room, separator: usize) -> Option<Block> {
-        let Some(tail) = cut(&mut block, room, self.limits.measure, self.part.is_empty()) else {
-            self.finish_part();
-            return Some(block);
-        };
-        self.push(block, separator);
-        self.finish_part();
-        Some(tail).filter(|tail| !tail.is_blank())
+    /// Leaves the headings at the end to the next part: they stand above what comes there.
+    fn leave_headings(&mut self, rest: &mut VecDeque<Block>) {
+        let kept = self.part.iter().rposition(|block| !block.heading).map_or(self.part.len(), |last| last + 1);
+        for heading in self.part.drain(kept..).rev() {
+            rest.push_front(heading);
+        }
     }
 
     fn fits(&self, block: &Block, room: Room) -> bool {
@@ -80,16 +97,6 @@ impl Splitter<'_> {
         self.units += separator + units(&block, self.limits.measure);
         self.marks += marks(&block);
         self.part.push(block);
-    }
-
-    fn finish_part(&mut self) {
-        let part = std::mem::take(&mut self.part);
-        self.units = 0;
-        self.marks = 0;
-        // Networks refuse blank messages; one can be left of a code block that holds many empty lines.
-        if !part.iter().all(Block::is_blank) {
-            self.parts.push(part);
-        }
     }
 }
 
@@ -140,7 +147,7 @@ fn cut(block: &mut Block, room: Room, measure: fn(&str) -> usize, force: bool) -
             Body::Code { language: language.clone(), text: tail }
         }
     };
-    Some(Block { spaced: block.spaced, quoted: block.quoted, body: tail })
+    Some(Block { spaced: block.spaced, quoted: block.quoted, heading: block.heading, body: tail })
 }
 
 /// How many bytes from the beginning fit. Reads no further than that, because the rest of a long block
@@ -197,13 +204,26 @@ fn code_border(text: &str, end: usize) -> (usize, usize) {
 }
 
 /// Moves a cut back so that it does not tear what is seen as one character: a letter with its
-/// accents, an emoji with its skin tone, a family.
+/// accents, an emoji with its skin tone, a family, the two letters of a flag.
 fn between_characters(text: &str, end: usize) -> usize {
-    let joins = |c: char| matches!(c, '\u{300}'..='\u{36f}' | '\u{200d}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
+    let joins = |c: char| {
+        matches!(
+            c,
+            '\u{300}'..='\u{36f}'
+                | '\u{200d}'
+                | '\u{20e3}'
+                | '\u{fe0f}'
+                | '\u{1f3fb}'..='\u{1f3ff}'
+                | '\u{e0020}'..='\u{e007f}'
+        )
+    };
+    let is_half_flag = |c: &char| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
     let mut at = end;
     loop {
         let before = text[..at].chars().next_back();
-        let torn = text[at..].starts_with(joins) || before == Some('\u{200d}');
+        let halves = text[..at].chars().rev().take_while(is_half_flag).count();
+        let tears_flag = halves % 2 == 1 && text[at..].chars().next().as_ref().is_some_and(is_half_flag);
+        let torn = tears_flag || text[at..].starts_with(joins) || before == Some('\u{200d}');
         match before {
             Some(c) if torn => at -= c.len_utf8(),
             Some(_) => return at,

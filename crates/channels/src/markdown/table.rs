@@ -1,8 +1,9 @@
 //! Tables as aligned columns of text, for a code block.
 
 use pulldown_cmark::Alignment;
+use unicode_width::UnicodeWidthStr;
 
-/// Columns are not padded further than this many characters; a longer cell pushes its row to the right.
+/// Columns are not padded further than this many places; a longer cell pushes its row to the right.
 /// Without it one long cell would fill every other row with spaces.
 const MAX_PADDING: usize = 40;
 
@@ -44,16 +45,20 @@ impl Table {
 
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).min(MAX_PADDING)
+        cells.map(|cell| cell.width()).max().unwrap_or(0).min(MAX_PADDING)
     }
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let cells =
-            row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match self.alignments.get(column) {
-                Some(Alignment::Right) => format!("{cell:>width$}"),
-                Some(Alignment::Center) => format!("{cell:^width$}"),
-                _ => format!("{cell:<width$}"),
-            });
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+            // An emoji, and a letter of China or Japan, takes two places.
+            let missing = width.saturating_sub(cell.width());
+            let before = match self.alignments.get(column) {
+                Some(Alignment::Right) => missing,
+                Some(Alignment::Center) => missing / 2,
+                _ => 0,
+            };
+            format!("{}{cell}{}", " ".repeat(before), " ".repeat(missing - before))
+        });
         cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
     }
 }

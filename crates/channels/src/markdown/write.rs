@@ -1,8 +1,10 @@
 //! Writes blocks in a channel's dialect, for networks whose markup is written around the text.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
-use super::{Block, Body, Limits, Span, split};
+use super::split::next_part;
+use super::{Block, Body, Limits, Span};
 
 /// What text can stand in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,11 @@ pub trait Dialect {
     /// A quotation of text that is written already.
     fn quote(&self, text: &str) -> String;
 
+    /// Whether the network links addresses by itself, and shows the markup of links that are named by their address.
+    fn links_addresses(&self) -> bool {
+        false
+    }
+
     /// What parts a mark from a letter that touches it, where the network shows no marks within words.
     fn joint(&self) -> &'static str {
         ""
@@ -52,17 +59,23 @@ pub fn messages(blocks: &[Block], dialect: &impl Dialect, limits: &Limits, max: 
 /// The same, each message with what it was written from.
 pub fn parts(blocks: &[Block], dialect: &impl Dialect, limits: &Limits, max: usize) -> Vec<(Vec<Block>, String)> {
     let mut messages = Vec::new();
-    for part in split(blocks.to_vec(), limits) {
+    let mut rest: VecDeque<Block> = blocks.iter().cloned().collect();
+    let mut units = limits.units;
+    loop {
+        let mut later = rest.clone();
+        let Some(part) = next_part(&mut later, &Limits { units, ..*limits }) else { return messages };
         let written = write(&part, dialect);
-        let units = limits.units / 2;
+        let length = (limits.measure)(&written);
         // Markup counts where the network counts what is sent. How much there is shows only when it is written.
-        if (limits.measure)(&written) <= max || units == 0 {
-            messages.push((part, written));
-        } else {
-            messages.extend(parts(&part, dialect, &Limits { units, ..*limits }, max));
+        if length > max && units > 0 {
+            units = units * max / length;
+            units -= units / 32;
+            continue;
         }
+        messages.push((part, written));
+        rest = later;
+        units = limits.units;
     }
-    messages
 }
 
 /// Writes the blocks of one message.
@@ -94,7 +107,7 @@ pub fn write(blocks: &[Block], dialect: &impl Dialect) -> String {
 /// The marks of a span that the dialect has, from the outside in. Code stands alone, or in a link.
 fn marks<'a>(span: &'a Span, dialect: &impl Dialect) -> Vec<Mark<'a>> {
     let style = span.style;
-    let link = span.link.as_deref().map(Mark::Link);
+    let link = span.link.as_deref().filter(|link| *link != span.text || !dialect.links_addresses()).map(Mark::Link);
     let code = style.code.then_some(Mark::Code);
     let styled = |is_on: bool, mark| (is_on && code.is_none()).then_some(mark);
     let all = [
@@ -144,19 +157,25 @@ fn write_line(out: &mut String, mut line: Vec<Run<'_>>, dialect: &impl Dialect) 
         }
         if closes && opens {
             out.push_str(dialect.between());
-        } else if closes && text.starts_with(char::is_alphanumeric) || opens && out.ends_with(char::is_alphanumeric) {
+        } else if closes && text.starts_with(char::is_alphanumeric) || opens && is_word_or_address(out) {
             out.push_str(dialect.joint());
         }
         for mark in &marks[kept..] {
             out.extend(dialect.open(*mark));
             open.push(*mark);
         }
-        let line_begins = out.is_empty() || out.ends_with('\n');
+        let line_begins = out.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
         out.push_str(&if marks.contains(&Mark::Code) { dialect.code(text) } else { dialect.escape(text, line_begins) });
     }
     for mark in open.into_iter().rev() {
         out.push_str(&dialect.close(mark));
     }
+}
+
+/// Whether a mark that follows would be taken for a part of a word, or of an address.
+fn is_word_or_address(before: &str) -> bool {
+    let in_address = || before.rsplit(char::is_whitespace).next().is_some_and(|word| word.contains("://"));
+    before.ends_with(char::is_alphanumeric) || in_address()
 }
 
 /// Leaves spaces only those marks that what stands before and after them shares.

@@ -10,7 +10,10 @@ use crate::markdown::{self, Block, Dialect, Limits, Mark};
 /// server adds.
 pub const MAX_HTML: usize = 24_000;
 
-const LIMITS: Limits = Limits { units: MAX_HTML - 2_000, measure: str::len, marks: usize::MAX };
+const LIMITS: Limits = Limits { units: MAX_HTML - 2_000, measure: html_bytes, marks: usize::MAX };
+
+/// A space that HTML shows at the beginning of a line.
+const INDENT: &str = "\u{a0}";
 
 const MAX_LINK: usize = 2000;
 
@@ -29,6 +32,11 @@ pub fn render(markdown: &str) -> Vec<Chunk> {
     markdown::parts(&blocks, &Matrix, &LIMITS, MAX_HTML).into_iter().map(chunk).collect()
 }
 
+/// How long a text is at most as HTML, where a line break is a tag.
+fn html_bytes(text: &str) -> usize {
+    text.len() + ("<br>".len() - 1) * text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
 fn chunk((part, written): (Vec<Block>, String)) -> Chunk {
     // What stands in `pre` keeps its line breaks; everywhere else a line break is a tag.
     let mut html = String::with_capacity(written.len());
@@ -41,7 +49,22 @@ fn chunk((part, written): (Vec<Block>, String)) -> Chunk {
         }
         html.push_str(&text.replace('\n', "<br>"));
     }
-    Chunk { html, plain: markdown::plain(&part) }
+    Chunk { html: apart(html), plain: markdown::plain(&part) }
+}
+
+/// Takes the line breaks away round what stands in lines of its own anyway: they would be shown as empty lines.
+fn apart(mut html: String) -> String {
+    for tag in ["<pre>", "<blockquote>"] {
+        while html.contains(&format!("<br>{tag}")) {
+            html = html.replace(&format!("<br>{tag}"), tag);
+        }
+    }
+    for tag in ["</pre>", "</blockquote>"] {
+        while html.contains(&format!("{tag}<br>")) {
+            html = html.replace(&format!("{tag}<br>"), tag);
+        }
+    }
+    html
 }
 
 fn is_linkable(destination: &str) -> bool {
@@ -52,8 +75,10 @@ fn is_linkable(destination: &str) -> bool {
 struct Matrix;
 
 impl Dialect for Matrix {
-    fn escape<'a>(&self, text: &'a str, _: bool) -> Cow<'a, str> {
-        Cow::Owned(entities(text))
+    fn escape<'a>(&self, text: &'a str, line_begins: bool) -> Cow<'a, str> {
+        let indent = text.len() - text.trim_start_matches(' ').len();
+        let indent = if line_begins { indent } else { 0 };
+        Cow::Owned(INDENT.repeat(indent) + &entities(&text[indent..]))
     }
 
     fn open(&self, mark: Mark<'_>) -> Option<Cow<'static, str>> {

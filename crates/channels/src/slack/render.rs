@@ -82,13 +82,16 @@ fn entities(text: &str) -> String {
 
 /// Replaces each character that could open or close a mark, one at the edge of a word, by one that looks like it:
 /// nothing can be escaped there. Within words (`snake_case`, `2*3`) they mean nothing and stay as they are, so that they
-/// can be copied.
+/// can be copied; in addresses they stay so that those lead somewhere.
 pub(crate) fn disguise_marks(text: &str, line_begins: bool) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    let mut chars = text.chars().peekable();
+    let addresses = markdown::addresses(text);
+    let mut chars = text.char_indices().peekable();
     let mut before: Option<char> = None;
-    while let Some(c) = chars.next() {
-        let within = before.is_some_and(char::is_alphanumeric) && chars.peek().is_some_and(|c| c.is_alphanumeric());
+    while let Some((at, c)) = chars.next() {
+        let within =
+            before.is_some_and(char::is_alphanumeric) && chars.peek().is_some_and(|(_, c)| c.is_alphanumeric());
+        let within = within || markdown::is_plain_in_address(text, &addresses, at);
         let begins = before.map_or(line_begins, |before| before == '\n');
         out.push(match c {
             '*' if !within => '∗',

@@ -5,36 +5,52 @@ use proptest::prelude::*;
 
 use crate::rendering;
 
-const RICH: &str = r#"# Low tide at *Saint-Malo* 🌊
+/// Headings, nested lists, tables, code, links, mentions and emoji, longer than one message of most networks.
+const RICH: &str = include_str!("rich.md");
 
-Low tide is at **14:12**, _not_ ~~15:40~~; **bo**ld, snake_case, 2*3*4, *args. See [the **table**](https://tides.example/?a=1&b=2) & `maree --today`. @everyone <@123> #quay
+/// The messages with their lengths, as the network counts them.
+fn show(messages: impl IntoIterator<Item = (String, usize)>, max: usize) -> String {
+    let messages: Vec<_> = messages.into_iter().collect();
+    let all = messages.len();
+    let one = |(at, (text, length)): (usize, &(String, usize))| {
+        format!("=== message {} of {all}: {length} of at most {max} ===\n{text}", at + 1)
+    };
+    messages.iter().enumerate().map(one).collect::<Vec<_>>().join("\n")
+}
 
-1. Take the path
-   - **boots** on
-   - [ ] phone left at home
-   - [x] tell Sam
-2. Walk *slowly*
-   and look
+fn utf16(text: &str) -> usize {
+    text.encode_utf16().count()
+}
 
-> Mind the rocks <3
->
-> > said Ada
+/// The letters and digits of a source that a person is to read, found without the parser: all but what is said to the
+/// parser alone (destinations of links, languages of code, ticks of tasks).
+fn letters_to_read(markdown: &str) -> String {
+    let mut text = String::new();
+    for line in markdown.lines().filter(|line| !line.trim_start_matches("> ").starts_with("```")) {
+        let line = line.replace("- [x]", "");
+        let mut rest = line.as_str();
+        while let Some((label, link)) = rest.split_once("](") {
+            text.push_str(label);
+            let mut depth = 1;
+            let end = link.find(|c| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                depth == 0
+            });
+            rest = &link[end.unwrap_or(link.len())..];
+        }
+        text.push_str(rest);
+    }
+    letters(&text)
+}
 
-| Port | Low | Height |
-|:-----|----:|:------:|
-| Saint-Malo | 14:12 | **2.1** m |
-| Granville | 14:30 | 1.9 m |
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
 
-```rust
-fn tide() -> &'static str { "low" } // a < b
-let fence = "```";
-```
-
-[notes](./notes.md) [Sam](mailto:sam@x.example)
-"#;
-
-fn show(messages: &[String]) -> String {
-    messages.join("\n=== next message ===\n")
+/// Whether all of `told` stands in `read`, in order. Between may stand what the source does not show, such as destinations.
+fn is_told(told: &str, read: &str) -> bool {
+    let mut read = read.chars();
+    told.chars().all(|c| read.any(|r| r == c))
 }
 
 /// What a person sees of a text, without its spaces.
@@ -151,8 +167,21 @@ fn read_edges(message: &str, entities: bool) -> Result<String, String> {
     Ok(seen)
 }
 
+/// Which characters of a line stand in addresses, which are linked as they are.
+fn addresses(line: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let ends = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '(' | ')' | '\u{200b}');
+    for (at, _) in line.match_indices("https://") {
+        let begin = line[..at].chars().count();
+        let address = line[at..].split(ends).next().unwrap_or_default().trim_end_matches(['*', '_', '~', '`']);
+        found.extend(begin..begin + address.chars().count());
+    }
+    found
+}
+
 fn read_line(line: &str, links: bool, seen: &mut String) -> Result<(), String> {
     let chars: Vec<char> = line.chars().collect();
+    let addresses = addresses(line);
     let mut open: Vec<char> = Vec::new();
     let mut in_link = false;
     for (at, c) in chars.iter().enumerate() {
@@ -162,6 +191,7 @@ fn read_line(line: &str, links: bool, seen: &mut String) -> Result<(), String> {
         in_link = links && (in_link || *c == '<') && *c != '|' && *c != '>';
         let in_code = open.last() == Some(&'`');
         match c {
+            '_' | '~' if addresses.contains(&at) => seen.push(*c),
             '*' | '_' | '~' | '`' if !within && !in_link && (!in_code || *c == '`') => {
                 if open.last() == Some(c) {
                     open.pop();
@@ -201,34 +231,43 @@ fn whole(markdown: &str, linkable: fn(&str) -> bool) -> String {
     markdown::plain(&markdown::parse(markdown, linkable))
 }
 
-fn check(source: &str) -> Result<(), TestCaseError> {
-    let web: fn(&str) -> bool = |url| url.starts_with("https://");
+/// What holds for the messages of any Markdown. Returns what a person reads of it on each network.
+fn check(source: &str) -> Result<Vec<(&'static str, String)>, TestCaseError> {
     let mail: fn(&str) -> bool = |url| url.starts_with("https://") || url.starts_with("mailto:");
-    let utf16 = |text: &str| text.encode_utf16().count();
+    let simple: fn(&str) -> bool = |url| url.starts_with("https://") && !url.contains(['(', ')']);
+    let mut all = Vec::new();
 
     let messages = discord::render(source);
     prop_assert!(messages.iter().all(|text| utf16(text) <= discord::MAX_TEXT && !text.trim().is_empty()));
     let read: Result<String, String> = messages.iter().map(|text| read_discord(text)).collect();
-    prop_assert_eq!(visible(&read.map_err(TestCaseError::fail)?), visible(&whole(source, web)));
+    let read = read.map_err(TestCaseError::fail)?;
+    prop_assert_eq!(visible(&read), visible(&whole(source, simple)));
+    all.push(("Discord", read));
 
     let messages = slack::render(source);
     prop_assert!(messages.iter().all(|text| text.chars().count() <= slack::MAX_TEXT && !text.trim().is_empty()));
     let read: Result<String, String> = messages.iter().map(|text| read_edges(text, true)).collect();
-    prop_assert_eq!(alike(&read.map_err(TestCaseError::fail)?), alike(&whole(source, mail)));
+    let read = read.map_err(TestCaseError::fail)?;
+    prop_assert_eq!(alike(&read), alike(&whole(source, mail)));
+    all.push(("Slack", read));
 
     let messages = whatsapp::render(source);
     prop_assert!(messages.iter().all(|text| utf16(text) <= whatsapp::MAX_TEXT && !text.trim().is_empty()));
     let read: Result<String, String> = messages.iter().map(|text| read_edges(text, false)).collect();
-    prop_assert_eq!(alike(&read.map_err(TestCaseError::fail)?), alike(&whole(source, |_| false)));
+    let read = read.map_err(TestCaseError::fail)?;
+    prop_assert_eq!(alike(&read), alike(&whole(source, |_| false)));
+    all.push(("WhatsApp", read));
 
     let messages = matrix::render(source);
+    let mut read = String::new();
     for message in &messages {
-        prop_assert!(message.html.len() <= matrix::MAX_HTML + 4 * message.html.matches("<br>").count());
-        let read = read_html(&message.html).map_err(TestCaseError::fail)?;
-        prop_assert_eq!(visible(&read), visible(&message.plain));
+        prop_assert!(message.html.len() <= matrix::MAX_HTML && !message.plain.trim().is_empty());
+        let html = read_html(&message.html).map_err(TestCaseError::fail)?;
+        prop_assert_eq!(visible(&html), visible(&message.plain));
+        read.push_str(&html);
     }
-    let read: String = messages.iter().map(|message| visible(&message.plain)).collect();
-    prop_assert_eq!(read, visible(&whole(source, mail)));
+    prop_assert_eq!(visible(&read), visible(&whole(source, mail)));
+    all.push(("Matrix", read));
 
     let lines = irc::render(source);
     prop_assert!(lines.iter().all(|line| line.len() <= irc::MAX_LINE && !line.contains(['\n', '\r'])));
@@ -239,8 +278,11 @@ fn check(source: &str) -> Result<(), TestCaseError> {
     // What is quoted begins with `>`, and so may what is not.
     let text = |text: &str| visible(text).chars().filter(|c| !c.is_control() && *c != '>').collect::<String>();
     prop_assert_eq!(text(&lines.concat()), text(&whole(source, |_| false)));
+    all.push(("IRC", lines.concat()));
 
-    rendering::check(source)
+    rendering::check(source)?;
+    all.push(("Telegram", telegram::render(source).into_iter().map(|chunk| chunk.plain).collect()));
+    Ok(all)
 }
 
 /// Pieces of Markdown, some of them broken.
@@ -255,6 +297,11 @@ fn piece() -> impl Strategy<Value = String> {
         words.prop_map(|text| format!("\n> {text}\n")),
         words.prop_map(|text| format!("\n- {text}\n")),
         words.prop_map(|text| format!("\n\n{text}\n")),
+        words.prop_map(|text| format!("\n3. {text}\n   - **{text}x**\n     1. _{text}x_\n     2. [x] y\n")),
+        words.prop_map(|text| format!("\n\n| {text} | b |\n|--:|:-:|\n{}\n", "| 👋🏽 | c |\n".repeat(text.len()))),
+        words.prop_map(|text| format!("\n\n> 1. {text}\n> ```sh\n> {text}\n> ```\n")),
+        words.prop_map(|text| format!("\n```rust\n{}\n```\n", format!("{text}();\n").repeat(90))),
+        "(@everyone|<@1>|@a:b\\.c| 🇫🇷| 👩🏽‍🔬| 1️⃣| https://a\\.example/b_c/~d_){1,6}",
         words.prop_map(|text| format!("\n```sh\n{text} < & > \"\n```\n")),
         "[-#>*_~`|<>&\\[\\]()!.0-9a-c ]{0,12}",
         words.prop_map(|text| text.repeat(200)),
@@ -271,44 +318,87 @@ proptest! {
 }
 
 #[test]
-fn long_answers_become_messages_within_each_limit() {
-    let long = RICH.repeat(12_000 / RICH.len() + 1);
-    assert!(long.chars().count() >= 12_000);
-    check(&long).unwrap();
-    let counts = [
-        discord::render(&long).len(),
-        slack::render(&long).len(),
-        telegram::render(&long).len(),
-        whatsapp::render(&long).len(),
-        matrix::render(&long).len(),
-        irc::render(&long).len(),
-    ];
-    assert!(counts[0] > counts[1] && counts.iter().all(|count| *count > 0), "{counts:?}");
+fn a_long_rich_message_is_told_whole_on_each_network() {
+    assert!(RICH.chars().count() >= 12_000);
+    let told = letters_to_read(RICH);
+    assert!(told.chars().count() > 6_000);
+    for (network, read) in check(RICH).unwrap() {
+        assert!(is_told(&told, &letters(&read)), "{network} leaves something out");
+    }
+}
+
+#[test]
+fn telegram_reads_it() {
+    let messages = telegram::render(RICH).into_iter().map(|chunk| (chunk.html, utf16(&chunk.plain)));
+    insta::assert_snapshot!(show(messages, telegram::MAX_TEXT));
 }
 
 #[test]
 fn discord_reads_it() {
-    insta::assert_snapshot!(show(&discord::render(RICH)));
+    let messages = discord::render(RICH).into_iter().map(|text| (text.clone(), utf16(&text)));
+    insta::assert_snapshot!(show(messages, discord::MAX_TEXT));
 }
 
 #[test]
 fn slack_reads_it() {
-    insta::assert_snapshot!(show(&slack::render(RICH)));
+    let messages = slack::render(RICH).into_iter().map(|text| (text.clone(), text.chars().count()));
+    insta::assert_snapshot!(show(messages, slack::MAX_TEXT));
 }
 
 #[test]
 fn whatsapp_reads_it() {
-    insta::assert_snapshot!(show(&whatsapp::render(RICH)));
+    let messages = whatsapp::render(RICH).into_iter().map(|text| (text.clone(), utf16(&text)));
+    insta::assert_snapshot!(show(messages, whatsapp::MAX_TEXT));
 }
 
 #[test]
 fn matrix_reads_it() {
-    let messages: Vec<String> = matrix::render(RICH).into_iter().map(|message| message.html).collect();
-    insta::assert_snapshot!(show(&messages));
+    let lines = |html: &str| html.replace("<br>", "<br>\n");
+    let messages = matrix::render(RICH).into_iter().map(|message| (lines(&message.html), message.html.len()));
+    insta::assert_snapshot!(show(messages, matrix::MAX_HTML));
 }
 
 #[test]
 fn irc_reads_it() {
-    let visible = |line: &String| format!("{line:?}");
+    let visible = |line: &String| format!("{:3} {line:?}", line.len());
     insta::assert_snapshot!(irc::render(RICH).iter().map(visible).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn discord_links_bare_addresses_as_they_are() {
+    let text = "See https://a.example/_next/b_c~d and <https://a.example/e_f>, not a_b or h_ttp.";
+    let read = "See https://a.example/_next/b_c~d and https://a.example/e_f, not a\\_b or h\\_ttp.";
+    assert_eq!(discord::render(text), [read]);
+}
+
+#[test]
+fn addresses_lead_somewhere_where_nothing_is_escaped() {
+    let text = "_See_ https://a.example/_next/b_c, _b";
+    assert_eq!(slack::render(text), ["_See_ https://a.example/_next/b_c, ＿b"]);
+    assert_eq!(whatsapp::render(text), ["_See_ https://a.example/_next/b_c, ＿b"]);
+}
+
+#[test]
+fn a_heading_stays_with_what_it_stands_above() {
+    let source = format!("{}\n\n# Then\n\n## Now\n\n{}", "ebb ".repeat(450), "flow ".repeat(350));
+    let messages = discord::render(&source);
+    assert_eq!(messages.len(), 2);
+    assert!(messages[1].starts_with("**Then**\n\n**Now**\n\nflow"), "{}", messages[1]);
+}
+
+#[test]
+fn a_cut_tears_no_flag() {
+    for message in discord::render(&"🇫🇷".repeat(700)) {
+        assert_eq!(message.replace("🇫🇷", ""), "");
+    }
+}
+
+#[test]
+fn columns_stand_below_each_other_beside_emoji() {
+    insta::assert_snapshot!(telegram::render("| a | b |\n|---|--:|\n| ✅ ok | 1 |\n| no 潮 | 10 |")[0].plain, @"
+    a       b
+    ─────  ──
+    ✅ ok   1
+    no 潮  10
+    ");
 }
