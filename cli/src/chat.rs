@@ -266,7 +266,7 @@ fn render(style: Style, name: &str, entry: &EntryView) -> String {
         EntryKind::Assistant if entry.is_final => lines.push(style.dim(format!("({name} has nothing to say.)"))),
         EntryKind::Failed => lines.push(failed_text(style, entry)),
         EntryKind::Assistant | EntryKind::Notice | EntryKind::Asked | EntryKind::ToolResult => {}
-        EntryKind::Stopped | EntryKind::Reset | EntryKind::Compaction | EntryKind::Dropped => {
+        EntryKind::Event | EntryKind::Stopped | EntryKind::Reset | EntryKind::Compaction | EntryKind::Dropped => {
             lines.extend(remark(entry).map(|text| style.dim(text)));
         }
     }
@@ -277,6 +277,11 @@ fn render(style: Style, name: &str, entry: &EntryView) -> String {
 /// What became of a conversation, where nobody said anything.
 fn remark(entry: &EntryView) -> Option<String> {
     let text = match entry.kind {
+        EntryKind::Event => {
+            let sender = entry.sender.as_ref();
+            let who = sender.map(|sender| sender.name.as_deref().or(sender.username.as_deref()).unwrap_or(&sender.id));
+            return Some(format!("({})", one_line(&format!("{} {}", who.unwrap_or("somebody"), entry.text), 120)));
+        }
         EntryKind::Stopped => match entry.stopped_by {
             Some(StoppedBy::Message) => "(stopped for a newer message)",
             _ => "(stopped)",
@@ -350,6 +355,9 @@ mod tests {
         let told = rendered(json!({ "kind": "user", "text": "hi", "channel": "telegram", "sender": ada }));
         assert_eq!(told, "Ada (telegram) › hi");
         assert_eq!(rendered(json!({ "kind": "assistant", "text": "**hello**", "final": true })), "tidy › **hello**");
+        let ada = json!({ "id": "5", "name": "Ada" });
+        let event = json!({ "kind": "event", "text": "reacted with 👍 to your message 7", "sender": ada });
+        assert_eq!(rendered(event), "(Ada reacted with 👍 to your message 7)");
         let silent = rendered(json!({ "kind": "assistant", "text": " NO_REPLY", "final": true }));
         assert_eq!(silent, "(tidy has nothing to say.)");
         let beat = rendered(json!({ "kind": "assistant", "text": "HEARTBEAT_OK", "silent": true, "final": true }));

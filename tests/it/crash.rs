@@ -301,7 +301,8 @@ fn kind(entry: &Entry) -> &'static str {
         EntryBody::ToolResult(_) => "result",
         EntryBody::Notice { .. } => "notice",
         EntryBody::Asked { .. } => "asked",
-        EntryBody::Failed { .. }
+        EntryBody::Event(_)
+        | EntryBody::Failed { .. }
         | EntryBody::Stopped { .. }
         | EntryBody::Reset { .. }
         | EntryBody::Compaction { .. }

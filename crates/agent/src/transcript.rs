@@ -121,6 +121,7 @@ fn steps<'a>(entries: &'a [Entry], chat: ChatKind, pruned: &Pruned) -> Vec<Step<
                 let remark = remark.take().map(|remark| format!("{remark}\n\n")).unwrap_or_default();
                 steps.push(Step::User { text: remark + &user_text(user, named), pictures: attached_pictures(user) });
             }
+            EntryBody::Event(user) => steps.push(Step::said(format!("[{} {}]", name_of(user), one_line(&user.text)))),
             EntryBody::Dropped { summary: Some(summary), .. } => steps.push(Step::said(summary)),
             EntryBody::Assistant(answer) if answer.text.trim().is_empty() && answer.tool_calls.is_empty() => {}
             EntryBody::Assistant(answer) => {
@@ -276,9 +277,13 @@ fn user_text(user: &UserMessage, named: bool) -> String {
     if !named {
         return text;
     }
+    format!("{}: {text}", name_of(user))
+}
+
+/// What the sender of a message is called.
+fn name_of(user: &UserMessage) -> String {
     let sender = &user.sender;
-    let name = sender.name.as_deref().or(sender.username.as_deref()).unwrap_or(&sender.id);
-    format!("{}: {text}", one_line(name))
+    one_line(sender.name.as_deref().or(sender.username.as_deref()).unwrap_or(&sender.id))
 }
 
 /// What an attachment says, indented: no line of it can pass for one of the message.

@@ -86,6 +86,7 @@ fn bytes(body: &EntryBody) -> usize {
                 user.attachments.iter().map(|a| a.text.as_ref().map_or(0, String::len) + picture(a.media.iter()));
             user.text.len() + user.quote.as_ref().map_or(0, |quote| quote.text.len()) + attached.sum::<usize>() + 16
         }
+        EntryBody::Event(user) => user.text.len() + 48,
         EntryBody::Assistant(answer) => {
             answer.text.len() + answer.tool_calls.iter().map(|call| call.arguments.len() + 40).sum::<usize>()
         }

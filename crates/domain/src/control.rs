@@ -36,6 +36,8 @@ pub enum Control {
     Usage { footer: UsageFooter },
     /// `/status`, `/usage`, `/context`, `/skills`, `/skill`, `/tools`: what only a worker can look up.
     Report { what: Topic },
+    /// No command, but something that a person did: it is kept for the model, and nobody answers.
+    Event,
     /// A command with words behind it that are not understood. Its line in [`COMMANDS`] is said.
     Misread { name: String },
 }

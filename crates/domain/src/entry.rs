@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Attachment, Channel, Quote, Sender};
-use crate::{EntryId, Inbound, Media, MessageId, Timestamp, TurnId};
+use crate::{Control, EntryId, Inbound, Media, MessageId, Timestamp, TurnId};
 
 /// One line of a session's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Entry {
 pub enum EntryBody {
     /// What a person wrote.
     User(UserMessage),
+    /// Something that a person did and that nobody answers, such as a reaction. The model is told of it with what comes next.
+    Event(UserMessage),
     /// What the model answered, with the tool calls that it asked for.
     Assistant(Answer),
     /// What one tool call gave.
@@ -106,7 +108,7 @@ impl UserMessage {
             channel: inbound.channel,
             sender: inbound.sender.clone(),
             text: inbound.text.clone(),
-            is_command: inbound.control.is_some(),
+            is_command: inbound.control.as_ref().is_some_and(|control| *control != Control::Event),
             attachments: inbound.attachments.clone(),
             quote: inbound.quote.clone(),
             sent_at: inbound.sent_at,
@@ -159,6 +161,7 @@ impl EntryBody {
             EntryBody::Failed { .. }
             | EntryBody::Notice { .. }
             | EntryBody::Stopped { .. }
+            | EntryBody::Event(_)
             | EntryBody::Dropped { .. } => true,
             EntryBody::User(_)
             | EntryBody::ToolResult(_)
@@ -181,7 +184,7 @@ impl EntryBody {
     /// The messages that the entry takes in.
     pub fn messages(&self) -> &[UserMessage] {
         match self {
-            EntryBody::User(user) => std::slice::from_ref(user),
+            EntryBody::User(user) | EntryBody::Event(user) => std::slice::from_ref(user),
             EntryBody::Dropped { messages, .. } => messages,
             _ => &[],
         }

@@ -106,6 +106,21 @@ impl Default for LinkSettings {
 pub struct TelegramSettings {
     /// The holder asks Telegram for messages, instead of Telegram posting them to the webhook.
     pub polling: bool,
+    /// Of which reactions to messages the bot is told.
+    #[serde(alias = "reactionNotifications")]
+    pub reaction_notifications: ReactionNotifications,
+}
+
+/// Of which reactions to messages a bot is told. The words are OpenClaw's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReactionNotifications {
+    Off,
+    /// To its own messages in direct chats. In groups Telegram does not say whose message it was.
+    #[default]
+    Own,
+    /// To all messages, in groups as well.
+    All,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -367,9 +367,9 @@ impl Inbound {
     }
 
     /// Whether this shows where its sender is: a person said it there. A decision about a tool's call shows nothing: it counts in
-    /// the session of the turn that waits, and the API says it in that turn's place.
+    /// the session of the turn that waits, and the API says it in that turn's place. Who only reacts to something says nothing.
     pub fn shows_place(&self) -> bool {
-        self.is_from_person() && !matches!(self.control, Some(Control::Approve { .. }))
+        self.is_from_person() && !matches!(self.control, Some(Control::Approve { .. } | Control::Event))
     }
 
     /// Whether a person said this, and neither another session of the bot nor one of its jobs.

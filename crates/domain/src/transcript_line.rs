@@ -77,6 +77,7 @@ pub fn write(entry: &Entry, parent: Option<EntryId>, first_kept: Option<EntryId>
             let content = text_blocks(std::mem::take(&mut user.text));
             line.message = Some(Message { timestamp: user.sent_at.as_millis(), ..Message::new("user", content) });
         }
+        EntryBody::Event(user) => line.custom("event", json!({ "text": user.text })),
         EntryBody::Assistant(answer) => {
             let mut content = text_blocks(std::mem::take(&mut answer.text));
             let stop = if answer.tool_calls.is_empty() { "stop" } else { "toolUse" };
@@ -158,7 +159,11 @@ pub fn read(text: &str) -> Result<Option<Entry>, LineError> {
             *detail = message.and_then(|message| message.error_message).unwrap_or_default();
         }
         EntryBody::Compaction { summary, .. } => *summary = line.summary.unwrap_or_default(),
-        EntryBody::Asked { .. } | EntryBody::Reset { .. } | EntryBody::Stopped { .. } | EntryBody::Dropped { .. } => {}
+        EntryBody::Event(_)
+        | EntryBody::Asked { .. }
+        | EntryBody::Reset { .. }
+        | EntryBody::Stopped { .. }
+        | EntryBody::Dropped { .. } => {}
     }
     Ok(Some(entry))
 }

@@ -465,7 +465,8 @@ impl Head {
         }
         head.updated_at = now;
         let is_from_person = |user: &UserMessage| user.sender.author().is_person();
-        if entries.iter().flat_map(|entry| entry.body.messages()).any(is_from_person) {
+        let said = entries.iter().filter(|entry| !matches!(entry.body, EntryBody::Event(_)));
+        if said.flat_map(|entry| entry.body.messages()).any(is_from_person) {
             head.heard_at = Some(now);
         }
         for entry in entries {

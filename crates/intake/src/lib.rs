@@ -2,6 +2,7 @@
 //! bot, answers what needs no turn, and queues the rest.
 
 mod place;
+mod reaction;
 mod run;
 
 pub use run::{begin_run, text_of_hook, text_of_run};
@@ -50,6 +51,9 @@ pub async fn admit(
     }
     if !link.is_active() {
         return Ok(Outcome::Dropped("the link is not active"));
+    }
+    if let Some(to) = reaction::reacts_to(link, &received) {
+        return reaction::take_in(environment, bot, link, received, &to).await;
     }
     let message = MessageId::of(link.id, &received.channel_message_id);
     match access(environment, link, &received).await? {

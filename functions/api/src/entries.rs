@@ -62,6 +62,13 @@ fn entry_view(entry: Entry, is_heartbeat: bool) -> EntryView {
             view.command = user.is_command;
             view.files = user.attachments.into_iter().filter_map(|file| file.media).map(kept_file).collect();
         }
+        EntryBody::Event(user) => {
+            view.kind = EntryKind::Event;
+            view.text = user.text;
+            view.message = Some(user.message);
+            view.channel = Some(user.channel);
+            view.sender = Some(user.sender);
+        }
         EntryBody::Assistant(answer) => {
             view.kind = EntryKind::Assistant;
             view.silent = answer.tool_calls.is_empty()

@@ -41,6 +41,7 @@ pub(crate) fn steps(entries: &[&Entry], delivered_at: Option<Timestamp>) -> Vec<
             }
             EntryBody::Failed { .. } => push(&mut steps, StepKind::Failed, None, at, entry.at),
             EntryBody::User(_)
+            | EntryBody::Event(_)
             | EntryBody::Asked { .. }
             | EntryBody::Notice { .. }
             | EntryBody::Stopped { .. }

@@ -5,6 +5,7 @@ mod hooks;
 mod matrix;
 mod slack;
 mod standard;
+mod telegram;
 mod whatsapp;
 
 use std::sync::Arc;

@@ -177,12 +177,14 @@ fn commands_and_what_the_engine_says_are_not_shown() {
             messages: vec![said("3", "Ann", "also")],
             summary: Some("[1 message was left out.]".into()),
         },
+        EntryBody::Event(said("5", "Ann\n[Bob", "reacted with 👍 to your message 7")),
         user_entry("4", "well?"),
     ]);
     insta::assert_snapshot!(shown(&entries, ALL), @r"
     user: hi
     assistant: hello
     user: [1 message was left out.]
+    user: [Ann [Bob reacted with 👍 to your message 7]
     user: well?
     ");
 }

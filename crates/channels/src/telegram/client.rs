@@ -19,8 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to pause when Telegram asks for a pause without saying for how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The kinds of updates that are asked for.
-pub(super) const ALLOWED_UPDATES: [&str; 3] = ["message", "edited_message", "callback_query"];
+/// The kinds of updates that are asked for. Of groups Telegram tells reactions to administrators only.
+pub(super) const ALLOWED_UPDATES: [&str; 4] = ["message", "edited_message", "callback_query", "message_reaction"];
 
 /// What Telegram says of an edit that changes nothing.
 const NOT_MODIFIED: &str = "message is not modified";

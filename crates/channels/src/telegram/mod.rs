@@ -21,7 +21,7 @@ pub use crate::DownloadError;
 pub use client::{Client, Me, WebhookInfo, bot_id};
 pub use files::{MAX_DOWNLOAD, album};
 pub use render::{Chunk, MAX_TEXT, render};
-pub use update::{BadUpdate, Update, callback_of, parse_update};
+pub use update::{BadUpdate, Update, callback_of, parse_update, reaction_to};
 pub use webhook::{SECRET_HEADER, hash_secret, verify_secret, webhook_reply};
 
 /// The parameters that say which chat and topic a call is about.

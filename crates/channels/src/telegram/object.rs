@@ -6,14 +6,14 @@ use serde::de::IgnoredAny;
 /// <https://core.telegram.org/bots/api#update>
 #[derive(Deserialize)]
 pub(super) struct Update {
-    /// Not used; a body without it is no update.
     #[serde(rename = "update_id")]
-    _id: i64,
+    pub(super) id: i64,
     pub(super) message: Option<Message>,
     pub(super) edited_message: Option<IgnoredAny>,
     pub(super) channel_post: Option<IgnoredAny>,
     pub(super) edited_channel_post: Option<IgnoredAny>,
     pub(super) callback_query: Option<CallbackQuery>,
+    pub(super) message_reaction: Option<MessageReaction>,
     pub(super) my_chat_member: Option<IgnoredAny>,
     pub(super) chat_member: Option<IgnoredAny>,
 }
@@ -34,6 +34,28 @@ pub(super) struct ButtonMessage {
     #[serde(default)]
     pub(super) is_topic_message: bool,
     pub(super) chat: Chat,
+}
+
+/// Somebody changed their reaction to a message: <https://core.telegram.org/bots/api#messagereactionupdated>
+#[derive(Deserialize)]
+pub(super) struct MessageReaction {
+    pub(super) chat: Chat,
+    pub(super) message_id: i64,
+    /// Left out of a reaction in the name of a chat.
+    pub(super) user: Option<User>,
+    /// Unix time in seconds.
+    pub(super) date: i64,
+    pub(super) old_reaction: Vec<Reaction>,
+    pub(super) new_reaction: Vec<Reaction>,
+}
+
+/// <https://core.telegram.org/bots/api#reactiontype>
+#[derive(PartialEq, Eq, Deserialize)]
+pub(super) struct Reaction {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) emoji: Option<String>,
+    pub(super) custom_emoji_id: Option<String>,
 }
 
 /// <https://core.telegram.org/bots/api#message>
@@ -87,6 +109,8 @@ pub(super) struct User {
 #[derive(Deserialize)]
 pub(super) struct Chat {
     pub(super) id: i64,
+    #[serde(default)]
+    pub(super) is_forum: bool,
     #[serde(rename = "type")]
     pub(super) kind: String,
 }

@@ -3,7 +3,9 @@
 use domain::{Address, Attachment, AttachmentKind, ChatKind, Quote, Sender, Timestamp};
 use serde_json::error::Category;
 
-use super::object::{self, CallbackQuery, Contact, Entity, File, Location, Message, PhotoSize, Sticker, User};
+use super::object::{
+    self, CallbackQuery, Contact, Entity, File, Location, Message, MessageReaction, PhotoSize, Sticker, User,
+};
 use crate::Received;
 
 /// How much of a quoted message is kept, in characters.
@@ -45,6 +47,15 @@ pub fn callback_of(channel_message_id: &str) -> Option<&str> {
     channel_message_id.strip_prefix(CALLBACK)
 }
 
+/// What the ids of reactions begin with.
+const REACTION: &str = "reaction:";
+
+/// The id, among a link's messages, of the message that a reaction is to, if this is a reaction's id. The reaction's text is its
+/// emoji.
+pub fn reaction_to(channel_message_id: &str) -> Option<&str> {
+    channel_message_id.strip_prefix(REACTION)?.split_once(':').map(|(_, message)| message)
+}
+
 /// Reads an update at the moment `now`. `handle` is the bot's user name without `@`; without it no mention is recognised.
 ///
 /// Kinds of updates and messages that bots do not answer are [`Update::Ignored`], those that Telegram
@@ -54,12 +65,46 @@ pub fn callback_of(channel_message_id: &str) -> Option<&str> {
 /// button's command; Telegram does not tell when it was pressed, so that is `now`.
 pub fn parse_update(body: &[u8], handle: Option<&str>, now: Timestamp) -> Result<Update, BadUpdate> {
     let mut update: object::Update = serde_json::from_slice(body)?;
-    let read = match (update.message.take(), update.callback_query.take()) {
-        (Some(message), _) => read_message(message, handle),
-        (None, Some(query)) => read_press(query, now),
-        (None, None) => Err(why_ignored(&update)),
+    let read = if let Some(message) = update.message.take() {
+        read_message(message, handle)
+    } else if let Some(query) = update.callback_query.take() {
+        read_press(query, now)
+    } else if let Some(reaction) = update.message_reaction.take() {
+        read_reaction(update.id, reaction)
+    } else {
+        Err(why_ignored(&update))
     };
     Ok(read.map_or_else(Update::Ignored, |received| Update::Message(Box::new(received))))
+}
+
+/// A reaction that is new. One that is taken back is nothing to tell of.
+fn read_reaction(update: i64, reaction: MessageReaction) -> Result<Received, &'static str> {
+    let kind = chat_kind(&reaction.chat)?;
+    if reaction.chat.is_forum {
+        return Err("a reaction in a forum is not told of: Telegram does not say in which topic it is");
+    }
+    let user = match &reaction.user {
+        Some(user) if user.is_bot => return Err("reactions of bots are not told of"),
+        Some(user) => user,
+        None => return Err("reactions of anonymous admins and channels are not told of"),
+    };
+    let new = reaction.new_reaction.iter().filter(|new| !reaction.old_reaction.contains(new));
+    let emoji: Vec<&str> = new.map(|new| new.emoji.as_deref().unwrap_or("an emoji of their own")).collect();
+    if emoji.is_empty() {
+        return Err("reactions that are taken back are not told of");
+    }
+    let chat = reaction.chat.id.to_string();
+    Ok(Received {
+        channel_message_id: format!("{REACTION}{update}:{chat}:{}", reaction.message_id),
+        address: Address { kind, chat, thread: None, reply_to: None },
+        sender: sender(user),
+        text: emoji.join(" "),
+        attachments: vec![],
+        quote: None,
+        album: None,
+        mentioned: true,
+        sent_at: Timestamp::from_millis(u64::try_from(reaction.date).unwrap_or(0).saturating_mul(1000)),
+    })
 }
 
 /// A press says only what a person could have typed: buttons of anything else than a command are not ours.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{callback_of, target};
+use super::{callback_of, reaction_to, target};
 
 /// The header in which Telegram repeats the `secret_token` that was given to `setWebhook`.
 pub const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
@@ -23,14 +23,15 @@ pub fn verify_secret(header: Option<&str>, expected_sha256_hex: &str) -> bool {
     Sha256::digest(secret).as_slice().ct_eq(&expected).into()
 }
 
-/// The body of a webhook's 200 for a message that was taken: a button's press is answered, and for anything else
-/// "typing…" is shown in the chat.
+/// The body of a webhook's 200 for a message that was taken: a button's press is answered, a reaction is not, and for
+/// anything else "typing…" is shown in the chat.
 ///
 /// Telegram takes one method call from the answer to its own request, which saves a request of ours.
 /// The result of the call is not told.
 pub fn webhook_reply(channel_message_id: &str, address: &Address) -> Value {
     match callback_of(channel_message_id) {
         Some(query) => json!({ "method": "answerCallbackQuery", "callback_query_id": query }),
+        None if reaction_to(channel_message_id).is_some() => json!({}),
         None => typing(address),
     }
 }

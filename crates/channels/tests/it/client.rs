@@ -135,7 +135,8 @@ async fn a_bot_is_looked_up_and_its_webhook_set_and_ended() {
           "allowed_updates": [
             "message",
             "edited_message",
-            "callback_query"
+            "callback_query",
+            "message_reaction"
           ],
           "drop_pending_updates": false,
           "max_connections": 40,

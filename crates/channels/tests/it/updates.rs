@@ -1,5 +1,5 @@
 use channels::Received;
-use channels::telegram::{Update, parse_update};
+use channels::telegram::{Update, parse_update, reaction_to, webhook_reply};
 use domain::{AttachmentKind, ChatKind, Timestamp};
 use serde_json::{Value, json};
 
@@ -317,4 +317,32 @@ fn a_press_is_a_message_that_says_the_buttons_command() {
     for (data, chat) in [(json!("hello"), "group"), (Value::Null, "group"), (json!("/stop"), "channel")] {
         assert!(matches!(press(data, chat), Update::Ignored(_)));
     }
+}
+
+#[test]
+fn a_new_reaction_names_its_message_and_is_no_message_itself() {
+    let reaction = |old: Value, new: Value, chat: Value| {
+        let reaction = json!({
+            "chat": chat, "message_id": 42, "date": 1_795_341_600, "old_reaction": old, "new_reaction": new,
+            "user": { "id": 5, "first_name": "Ada" },
+        });
+        let update = json!({ "update_id": 77, "message_reaction": reaction });
+        parse_update(update.to_string().as_bytes(), HANDLE, NOW).unwrap()
+    };
+    assert_eq!(reaction_to(&sample_message("reaction").channel_message_id), Some("100000001:44"));
+    let thumb = json!({ "type": "emoji", "emoji": "👍" });
+    let fire = json!({ "type": "emoji", "emoji": "🔥" });
+    let own = json!({ "type": "custom_emoji", "custom_emoji_id": "9" });
+    let direct = json!({ "id": 5, "type": "private" });
+    let Update::Message(received) = reaction(json!([thumb]), json!([thumb, fire, own]), direct.clone()) else {
+        panic!("it is told of")
+    };
+    assert_eq!(received.text, "🔥 an emoji of their own");
+    assert_eq!(reaction_to(&received.channel_message_id), Some("5:42"));
+    assert_eq!(received.sender.id, "5");
+    assert_eq!(webhook_reply(&received.channel_message_id, &received.address), json!({}), "nobody writes an answer");
+    assert_eq!(reaction_to("5:42"), None);
+    assert!(matches!(reaction(json!([thumb]), json!([]), direct), Update::Ignored(_)), "it is taken back");
+    let forum = json!({ "id": -100, "type": "supergroup", "is_forum": true });
+    assert!(matches!(reaction(json!([]), json!([fire]), forum), Update::Ignored(_)), "its topic is not known");
 }

@@ -114,6 +114,7 @@ fn body() -> impl Strategy<Value = EntryBody> {
     prop_oneof![
         // Boxed: all of them together are too much for a test's stack.
         user().prop_map(EntryBody::User).boxed(),
+        user().prop_map(EntryBody::Event).boxed(),
         answer().prop_map(EntryBody::Assistant).boxed(),
         result.boxed(),
         (text(), text(), time()).prop_map(|(text, code, until)| EntryBody::Asked {

@@ -1,9 +1,9 @@
 //! What becomes of commands.
 
-use super::decide::{append, ask, say, start, user_body};
+use super::decide::{append, ask, commit, other_turn, say, start, user_body};
 use super::{Action, ActiveTurn, Commit, Question, SessionSettings, UsageFooter, View, approval, compaction};
 use crate::control::{COMMANDS, Choice, Who, word};
-use crate::entry::{EntryBody, ResetReason};
+use crate::entry::{EntryBody, ResetReason, UserMessage};
 use crate::message::ChatKind;
 use crate::queueing::QueueChange;
 use crate::{Control, Inbound, QueueSettings, Thinking};
@@ -19,6 +19,10 @@ pub(super) fn obey(view: &View<'_>, inbound: &Inbound, control: &Control) -> Vec
         return only_tell("Only my owner can do that.".to_owned());
     }
     match control {
+        Control::Event => {
+            let end = Commit { turn: other_turn(view, &turn), ..Commit::default() };
+            vec![append(&turn, EntryBody::Event(UserMessage::of(inbound))), commit(end)]
+        }
         Control::Stop => {
             let stopped = matches!(view.entries.last().map(|entry| &entry.body), Some(EntryBody::Stopped { .. }));
             only_tell(if stopped { "Stopped." } else { "There was nothing to stop." }.to_owned())

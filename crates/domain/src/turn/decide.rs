@@ -478,7 +478,7 @@ pub(super) fn say(view: &View<'_>, turn: &ActiveTurn, text: String, mut end: Com
 }
 
 /// The turn that waits while `turn` carries a command out: it is left as it is.
-fn other_turn(view: &View<'_>, turn: &ActiveTurn) -> Option<ActiveTurn> {
+pub(super) fn other_turn(view: &View<'_>, turn: &ActiveTurn) -> Option<ActiveTurn> {
     view.head.turn.clone().filter(|other| other.id != turn.id)
 }
 

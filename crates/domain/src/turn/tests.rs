@@ -191,6 +191,7 @@ impl Worker {
                 self.waiting.retain(|inbound| taken.iter().all(|user| user.message != inbound.message));
                 let line = match &body {
                     EntryBody::User(user) => format!("append user {:?}", user.text),
+                    EntryBody::Event(user) => format!("append event {:?}", user.text),
                     EntryBody::Assistant(answer) => {
                         format!("append assistant {:?} +{} calls", answer.text, answer.tool_calls.len())
                     }

@@ -127,6 +127,8 @@ function entryNodes(entry, chat) {
       return [line("A new conversation begins here")];
     case "compaction":
       return [line("The model knows what is above by a summary")];
+    case "event":
+      return [line(`${entry.sender?.name ?? entry.sender?.username ?? entry.sender?.id ?? "Somebody"} ${entry.text}`)];
     case "dropped":
       return [line("Messages were left out because too many waited")];
     default:

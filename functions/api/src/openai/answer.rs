@@ -195,9 +195,11 @@ impl Collected {
             EntryBody::Dropped { .. } => {
                 Some(Err("Too many messages waited in this session, so that this one was left out.".to_owned()))
             }
-            EntryBody::User(_) | EntryBody::ToolResult(_) | EntryBody::Reset { .. } | EntryBody::Compaction { .. } => {
-                None
-            }
+            EntryBody::User(_)
+            | EntryBody::Event(_)
+            | EntryBody::ToolResult(_)
+            | EntryBody::Reset { .. }
+            | EntryBody::Compaction { .. } => None,
         }
     }
 

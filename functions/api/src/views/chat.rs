@@ -102,6 +102,8 @@ pub struct ChatState {
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     User,
+    /// Something that `sender` did and that nobody answers, such as a reaction.
+    Event,
     Assistant,
     ToolResult,
     /// The turn waits for the owner to approve what a tool is to do.
@@ -131,13 +133,13 @@ pub struct EntryView {
     pub kind: EntryKind,
     /// What was said; of a tool, what the model reads; of a compaction and of dropped messages, the summary.
     pub text: String,
-    /// `user`: the message that this is.
+    /// `user`, `event`: the message that this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
-    /// `user`: where it came from.
+    /// `user`, `event`: where it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
-    /// `user`: who wrote it.
+    /// `user`, `event`: whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<Sender>,
     /// `user`: whose words these are; left out if they are a person's.

@@ -31,6 +31,57 @@ fn who_does_not_own_a_bot_chooses_among_the_models_that_its_owner_named() {
     assert_eq!(chosen(false, "other/large").as_deref(), Some("other/large"));
 }
 
+/// What the door makes of a reaction.
+fn event(n: u32) -> Inbound {
+    Inbound { text: "reacted with 👍".to_owned(), control: Some(Control::Event), ..message(n) }
+}
+
+#[test]
+fn an_event_is_kept_and_nobody_answers() {
+    let mut worker = Worker::with(&[]);
+    worker.waiting = vec![event(1), message(2)];
+    worker.step(Event::Loaded).step(says("two"));
+    let mut worker = worker.crash(&[]);
+    worker.waiting.push(event(1));
+    worker.step(Event::Loaded);
+    insta::assert_snapshot!(worker.history(), @r#"
+    append event "reacted with 👍"
+    commit, turn open false, outbox []
+    append user "message 2"
+    call model, tools true
+    append assistant "two" +0 calls
+    commit, turn open false, outbox ["\"two\" to Some(\"2\")"]
+    finish
+    -- crash
+    skip, resend true
+    finish
+    "#);
+}
+
+#[test]
+fn an_event_does_not_disturb_a_turn_that_is_under_way() {
+    for mode in [QueueMode::Steer, QueueMode::Interrupt, QueueMode::Collect] {
+        let mut worker = Worker::with(&[1]);
+        worker.bot.queue.mode = mode;
+        worker.step(Event::Loaded).step(calls(&["look"]));
+        worker.waiting.push(event(2));
+        worker.ran(&[("c0-look", "look")]);
+        worker.step(says("one"));
+        let history = worker.history();
+        let (answer, after) = history.split_once("append assistant \"one\"").expect("it is answered");
+        assert!(!answer.contains("event") && after.contains("append event \"reacted with 👍\""), "{mode:?}: {history}");
+    }
+}
+
+#[test]
+fn an_event_keeps_no_conversation_young() {
+    let mut worker = Worker::with(&[]);
+    worker.waiting = vec![event(1)];
+    worker.step(Event::Loaded);
+    assert_eq!(worker.head.heard_at, None);
+    assert!(!event(1).shows_place());
+}
+
 #[test]
 fn a_stop_ends_the_turn_within_its_step_and_keeps_what_its_tools_gave() {
     let mut worker = Worker::with(&[1]);

@@ -1,0 +1,101 @@
+//! What Telegram posts beside messages: people's reactions.
+
+use channels::telegram::SECRET_HEADER;
+use domain::link::{ReactionNotifications, TelegramSettings};
+use domain::{EntryBody, LinkSettings, SessionKey};
+use serde_json::{Value, json};
+use testkit::stack::Stack;
+
+use super::{Answer, World, open};
+
+async fn world(reaction_notifications: ReactionNotifications) -> World {
+    let settings = TelegramSettings { reaction_notifications, ..TelegramSettings::default() };
+    let settings = LinkSettings::Telegram(settings);
+    World::start(Stack::start().await, settings, "700:token", None, open()).await
+}
+
+impl World {
+    async fn update(&self, update: &Value) -> Answer {
+        let headers = [(SECRET_HEADER, "verify me".to_owned()), ("content-type", "application/json".to_owned())];
+        self.post(&headers, &update.to_string()).await
+    }
+
+    /// Ada writes in her chat with the bot.
+    async fn says(&self, update: i64, message: i64, text: &str) {
+        let ada = json!({ "id": 5, "first_name": "Ada" });
+        let chat = json!({ "id": 5, "type": "private" });
+        let message = json!({ "message_id": message, "from": ada, "chat": chat, "date": self.now(), "text": text });
+        let answer = self.update(&json!({ "update_id": update, "message": message })).await;
+        assert_eq!((answer.status, &answer.json()["action"]), (200, &json!("typing")));
+    }
+
+    /// Ada reacts to a message. Nothing is done in answer to Telegram.
+    async fn reacts(&self, update: i64, chat: Value, message: i64) {
+        let reaction = json!({
+            "user": { "id": 5, "first_name": "Ada" }, "chat": chat, "message_id": message, "date": self.now(),
+            "old_reaction": [], "new_reaction": [{ "type": "emoji", "emoji": "👍" }],
+        });
+        let answer = self.update(&json!({ "update_id": update, "message_reaction": reaction })).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({})));
+    }
+
+    /// The log of the bot's own conversation: each entry's kind, and what people did.
+    async fn log(&self) -> Vec<String> {
+        let account = self.stack.environment.store.account(self.bot.account);
+        let log = account.session_read(self.bot.id, &SessionKey::main("main"), 0, 100).await.unwrap().entries;
+        let line = |body: &EntryBody| match body {
+            EntryBody::User(user) => format!("user: {}", user.text),
+            EntryBody::Event(user) => format!("event: {}", user.text),
+            EntryBody::Assistant(_) => "answer".to_owned(),
+            other => format!("{other:?}"),
+        };
+        log.iter().map(|entry| line(&entry.body)).collect()
+    }
+}
+
+fn direct() -> Value {
+    json!({ "id": 5, "type": "private" })
+}
+
+#[tokio::test]
+async fn a_reaction_to_the_bots_message_is_kept_once_and_not_answered() {
+    let world = world(ReactionNotifications::Own).await;
+    world.says(1, 40, "hello").await;
+    world.work().await;
+    world.reacts(2, direct(), 41).await;
+    world.work().await;
+    world.reacts(2, direct(), 41).await;
+    world.reacts(3, direct(), 40).await;
+    world.work().await;
+    world.says(4, 42, "well?").await;
+    world.work().await;
+    let expected = ["user: hello", "answer", "event: reacted with 👍 to your message 41", "user: well?", "answer"];
+    assert_eq!(world.log().await, expected, "her own message is no news, nor is what was told before");
+}
+
+#[tokio::test]
+async fn reactions_are_told_of_as_the_link_says() {
+    let group = json!({ "id": -100, "type": "supergroup" });
+    for (told, wanted) in [
+        (ReactionNotifications::Off, [false, false]),
+        (ReactionNotifications::Own, [true, false]),
+        (ReactionNotifications::All, [true, true]),
+    ] {
+        let world = world(told).await;
+        let mut queued = [false, false];
+        for (at, chat) in [direct(), group.clone()].into_iter().enumerate() {
+            world.reacts(9, chat, 41).await;
+            queued[at] = !world.queued().await.is_empty();
+        }
+        assert_eq!(queued, wanted, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_reaction_gets_no_code() {
+    let settings = LinkSettings::Telegram(TelegramSettings::default());
+    let access = domain::AccessPolicy::default();
+    let world = World::start(Stack::start().await, settings, "700:token", None, access).await;
+    world.reacts(1, direct(), 41).await;
+    world.assert_nothing_is_queued().await;
+}
