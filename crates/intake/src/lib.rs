@@ -1,6 +1,7 @@
 //! The door for messages of every channel, by webhook or by socket: checks that the sender may write to the
 //! bot, answers what needs no turn, and queues the rest.
 
+mod album;
 mod place;
 mod reaction;
 mod run;
@@ -57,9 +58,10 @@ pub async fn admit(
     }
     let message = MessageId::of(link.id, &received.channel_message_id);
     match access(environment, link, &received).await? {
+        Access::Ignore(_) if album::comes_with(environment, link, &received).await? => {}
         Access::Ignore(reason) => return Ok(Outcome::Dropped(reason)),
         Access::Pair => return pair(environment, bot, link, &received, &message).await,
-        Access::Allow => {}
+        Access::Allow => album::note(environment, link, &received).await?,
     }
     if command::parse(&received.text, link.handle.as_deref()).is_some_and(|command| command.name == "start") {
         let text = format!("Hello, I am **{}**. Write to me, and I will answer here.", bot.name);

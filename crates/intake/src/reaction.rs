@@ -40,7 +40,7 @@ pub(crate) async fn take_in(
     // In a direct chat a message that was not taken in is the bot's.
     let is_own = is_direct && {
         let message = MessageId::of(link.id, to);
-        !account.session_head_and_mark(bot.id, &event.session, &message).await?.1
+        !account.session_has_taken(bot.id, &event.session, &message).await?
     };
     if !is_own && settings.reaction_notifications == ReactionNotifications::Own {
         return Ok(Outcome::Dropped("the reaction is to a person's own message"));

@@ -8,6 +8,7 @@
 //! | link | `acct_…` | `link#bot_…#link_…` |
 //! | pairing request, expires | `acct_…` | `pairing#link_…#<sender>` |
 //! | paired sender | `acct_…` | `paired#link_…#<sender>` |
+//! | album of which a piece was let in, expires | `acct_…` | `album#link_…#<sha256 of its name>` |
 //! | API key, for lists | `acct_…` | `key#key_…` |
 //! | member | `acct_…` | `member#user_…` |
 //! | invitation, expires | `acct_…` | `invitation#<e-mail address>` |
@@ -307,6 +308,11 @@ fn mark_sk(message: &MessageId) -> String {
 
 /// Sorts before the entries.
 pub(crate) const CHILD_PREFIX: &str = "c#";
+
+/// An album of which a piece was let in.
+pub(crate) fn album(account: AccountId, link: LinkId, album: &str) -> Key {
+    in_account(account, format!("album#{link}#{}", sha256(album)))
+}
 
 pub(crate) fn child(account: AccountId, bot: BotId, parent: &SessionKey, child: &SessionKey) -> Key {
     Key { pk: session_pk(account, bot, parent), sk: format!("{CHILD_PREFIX}{child}") }

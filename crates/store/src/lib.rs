@@ -9,6 +9,7 @@ pub mod keys;
 pub mod schema;
 
 mod accounts;
+mod albums;
 mod approvals;
 mod audit;
 mod bots;

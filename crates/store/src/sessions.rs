@@ -155,6 +155,16 @@ impl AccountStore<'_> {
         Ok((found.get(&head).map(record).transpose()?, found.contains_key(&mark)))
     }
 
+    /// Whether a session has taken a message in within 7 days.
+    pub async fn session_has_taken(
+        &self,
+        bot: BotId,
+        session: &SessionKey,
+        message: &MessageId,
+    ) -> Result<bool, StoreError> {
+        Ok(self.store.item_get(keys::mark(self.id, bot, session, message)).await?.is_some())
+    }
+
     /// The heads of sessions, up to 100 of them, of which nobody wrote to some perhaps. Costs one read of many rows.
     pub async fn session_heads(
         &self,

@@ -1,4 +1,4 @@
-//! What Telegram posts beside messages: people's reactions.
+//! What Telegram posts beside single messages: people's reactions, and the pieces of albums.
 
 use channels::telegram::SECRET_HEADER;
 use domain::link::{ReactionNotifications, TelegramSettings};
@@ -98,4 +98,39 @@ async fn a_strangers_reaction_gets_no_code() {
     let world = World::start(Stack::start().await, settings, "700:token", None, access).await;
     world.reacts(1, direct(), 41).await;
     world.assert_nothing_is_queued().await;
+}
+
+/// A piece of an album that Ada posts in a group.
+fn piece(update: i64, album: &str, caption: Option<&str>) -> Value {
+    let file =
+        |size: i64| json!({ "file_id": format!("p{update}"), "file_unique_id": "u", "width": size, "height": size });
+    let mut message = json!({
+        "message_id": 100 + update, "from": { "id": 5, "first_name": "Ada" }, "media_group_id": album, "date": 1_795_341_600,
+        "chat": { "id": -100, "type": "supergroup" }, "photo": [file(90)],
+    });
+    if let Some(caption) = caption {
+        message["caption"] = caption.into();
+    }
+    json!({ "update_id": update, "message": message })
+}
+
+#[tokio::test]
+async fn the_pieces_of_an_album_come_with_the_one_that_mentions_the_bot() {
+    let settings = LinkSettings::Telegram(TelegramSettings::default());
+    let access = domain::AccessPolicy { mention_patterns: vec!["tidy".to_owned()], ..open() };
+    let world = World::start(Stack::start().await, settings, "700:token", None, access).await;
+    let early = piece(1, "7", None);
+    // Telegram posts them at once, in any order.
+    let (early, with_caption) = tokio::join!(world.update(&early), async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.update(&piece(2, "7", Some("tidy, which of these is low tide?"))).await
+    });
+    assert_eq!((early.status, with_caption.status), (200, 200));
+    world.update(&piece(3, "7", None)).await;
+    world.update(&piece(4, "8", None)).await;
+    world.update(&piece(5, "8", Some("look, everybody"))).await;
+    let mut files: Vec<String> =
+        world.queued().await.iter().map(|inbound| inbound.attachments[0].reference.clone()).collect();
+    files.sort();
+    assert_eq!(files, ["p1", "p2", "p3"], "the other album is for nobody here");
 }
