@@ -2,16 +2,24 @@
 
 use channels::telegram::SECRET_HEADER;
 use domain::link::{ReactionNotifications, TelegramSettings};
-use domain::{EntryBody, LinkSettings, SessionKey};
+use domain::{AccessPolicy, EntryBody, LinkSettings, SessionKey};
 use serde_json::{Value, json};
 use testkit::stack::Stack;
+use testkit::telegram::FakeTelegram;
 
 use super::{Answer, World, open};
 
-async fn world(reaction_notifications: ReactionNotifications) -> World {
+const TOKEN: &str = "700:token";
+
+/// A bot that is told of these reactions, and where its answers go.
+async fn world(reaction_notifications: ReactionNotifications, access: AccessPolicy) -> (World, FakeTelegram) {
+    let telegram = FakeTelegram::start();
+    telegram.add_bot(TOKEN, "tidy_bot");
+    let mut stack = Stack::start().await;
+    stack.environment.settings.telegram_api_base = telegram.base_url();
     let settings = TelegramSettings { reaction_notifications, ..TelegramSettings::default() };
-    let settings = LinkSettings::Telegram(settings);
-    World::start(Stack::start().await, settings, "700:token", None, open()).await
+    let world = World::start(stack, LinkSettings::Telegram(settings), TOKEN, None, access).await;
+    (world, telegram)
 }
 
 impl World {
@@ -59,7 +67,7 @@ fn direct() -> Value {
 
 #[tokio::test]
 async fn a_reaction_to_the_bots_message_is_kept_once_and_not_answered() {
-    let world = world(ReactionNotifications::Own).await;
+    let (world, telegram) = world(ReactionNotifications::Own, open()).await;
     world.says(1, 40, "hello").await;
     world.work().await;
     world.reacts(2, direct(), 41).await;
@@ -71,6 +79,7 @@ async fn a_reaction_to_the_bots_message_is_kept_once_and_not_answered() {
     world.work().await;
     let expected = ["user: hello", "answer", "event: reacted with 👍 to your message 41", "user: well?", "answer"];
     assert_eq!(world.log().await, expected, "her own message is no news, nor is what was told before");
+    assert_eq!(telegram.sent(TOKEN).len(), 2);
 }
 
 #[tokio::test]
@@ -81,7 +90,7 @@ async fn reactions_are_told_of_as_the_link_says() {
         (ReactionNotifications::Own, [true, false]),
         (ReactionNotifications::All, [true, true]),
     ] {
-        let world = world(told).await;
+        let (world, _telegram) = world(told, open()).await;
         let mut queued = [false, false];
         for (at, chat) in [direct(), group.clone()].into_iter().enumerate() {
             world.reacts(9, chat, 41).await;
@@ -93,9 +102,7 @@ async fn reactions_are_told_of_as_the_link_says() {
 
 #[tokio::test]
 async fn a_strangers_reaction_gets_no_code() {
-    let settings = LinkSettings::Telegram(TelegramSettings::default());
-    let access = domain::AccessPolicy::default();
-    let world = World::start(Stack::start().await, settings, "700:token", None, access).await;
+    let (world, _telegram) = world(ReactionNotifications::Own, AccessPolicy::default()).await;
     world.reacts(1, direct(), 41).await;
     world.assert_nothing_is_queued().await;
 }
@@ -116,9 +123,8 @@ fn piece(update: i64, album: &str, caption: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn the_pieces_of_an_album_come_with_the_one_that_mentions_the_bot() {
-    let settings = LinkSettings::Telegram(TelegramSettings::default());
-    let access = domain::AccessPolicy { mention_patterns: vec!["tidy".to_owned()], ..open() };
-    let world = World::start(Stack::start().await, settings, "700:token", None, access).await;
+    let access = AccessPolicy { mention_patterns: vec!["tidy".to_owned()], ..open() };
+    let (world, _telegram) = world(ReactionNotifications::Own, access).await;
     let early = piece(1, "7", None);
     // Telegram posts them at once, in any order.
     let (early, with_caption) = tokio::join!(world.update(&early), async {

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// What ends an address, beside white space.
+pub(super) const ENDS_ADDRESS: [char; 5] = ['<', '>', '|', '(', ')'];
+
 /// Where the addresses in a text are, in bytes. Marks at an address's end are not taken for a part of it.
 pub(crate) fn addresses(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
@@ -9,8 +12,7 @@ pub(crate) fn addresses(text: &str) -> Vec<Range<usize>> {
     while let Some(at) = text[from..].find("http") {
         let begin = from + at;
         let rest = &text[begin..];
-        let end =
-            rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '(' | ')')).unwrap_or(rest.len());
+        let end = rest.find(|c: char| c.is_whitespace() || ENDS_ADDRESS.contains(&c)).unwrap_or(rest.len());
         let is_address = ["https://", "http://"].iter().any(|scheme| rest.starts_with(scheme));
         from = begin + if is_address { end } else { "http".len() };
         if is_address {

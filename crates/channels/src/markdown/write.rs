@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use super::address::ENDS_ADDRESS;
 use super::split::next_part;
 use super::{Block, Body, Limits, Span};
 
@@ -157,7 +158,7 @@ fn write_line(out: &mut String, mut line: Vec<Run<'_>>, dialect: &impl Dialect) 
         }
         if closes && opens {
             out.push_str(dialect.between());
-        } else if closes && text.starts_with(char::is_alphanumeric) || opens && is_word_or_address(out) {
+        } else if closes && is_swallowed(out, text) || opens && is_swallowing(out) {
             out.push_str(dialect.joint());
         }
         for mark in &marks[kept..] {
@@ -173,9 +174,18 @@ fn write_line(out: &mut String, mut line: Vec<Run<'_>>, dialect: &impl Dialect) 
 }
 
 /// Whether a mark that follows would be taken for a part of a word, or of an address.
-fn is_word_or_address(before: &str) -> bool {
-    let in_address = || before.rsplit(char::is_whitespace).next().is_some_and(|word| word.contains("://"));
-    before.ends_with(char::is_alphanumeric) || in_address()
+fn is_swallowing(before: &str) -> bool {
+    before.ends_with(char::is_alphanumeric) || ends_in_address(before)
+}
+
+/// Whether a mark between the two would be.
+fn is_swallowed(before: &str, after: &str) -> bool {
+    after.starts_with(char::is_alphanumeric) || !after.starts_with(char::is_whitespace) && ends_in_address(before)
+}
+
+fn ends_in_address(text: &str) -> bool {
+    let word = text.rsplit(char::is_whitespace).next().unwrap_or_default();
+    word.rsplit_once("://").is_some_and(|(_, rest)| !rest.contains(ENDS_ADDRESS))
 }
 
 /// Leaves spaces only those marks that what stands before and after them shares.

@@ -376,6 +376,8 @@ fn addresses_lead_somewhere_where_nothing_is_escaped() {
     let text = "_See_ https://a.example/_next/b_c, _b";
     assert_eq!(slack::render(text), ["_See_ https://a.example/_next/b_c, ＿b"]);
     assert_eq!(whatsapp::render(text), ["_See_ https://a.example/_next/b_c, ＿b"]);
+    // A mark that touches an address is parted from what follows it.
+    assert_eq!(slack::render("_At https://a.example/~d_@everyone"), ["_At https://a.example/~d_\u{200b}@everyone"]);
 }
 
 #[test]
