@@ -228,6 +228,14 @@ async function walk() {
     await card("Fallbacks").getByLabel("API key of its provider").fill("sk-other");
     await saved(card("Fallbacks"));
     await card("Fallbacks").getByPlaceholder("One is stored").waitFor();
+    await click("Add a model", card("Pictures"));
+    await card("Pictures").getByLabel("Model").fill("demo");
+    await click("Save", card("Pictures"));
+    await card("Pictures").locator(".field [role=alert]").waitFor();
+    await card("Pictures").getByLabel("Model").fill("google/gemini-2.5-flash");
+    await card("Pictures").getByLabel("API key of its provider").fill("sk-eye");
+    await saved(card("Pictures"));
+    await card("Pictures").getByPlaceholder("One is stored").waitFor();
     await card("Web search").getByLabel("It searches with").selectOption("searxng");
     await click("Save", card("Web search"));
     await card("Web search").locator(".field [role=alert]").waitFor();

@@ -301,10 +301,12 @@ fn checked_image_model(environment: &Environment, given: ImageModel) -> Result<I
         primary: checked_other(environment, &format!("{FIELD}.primary"), given.primary)?,
         fallbacks: checked_models(environment, &format!("{FIELD}.fallbacks"), given.fallbacks)?,
     };
-    let blind = checked.all().find(|other| other.model == DEMO || !agent::sees(&other.model));
-    if let Some(FallbackModel { model, .. }) = blind {
-        let detail = format!("{FIELD}: {model} cannot see pictures. Name a model that can, such as openai/gpt-5-mini.");
-        return Err(Problem::bad_request(detail));
+    let is_blind = |other: &FallbackModel| other.model == DEMO || !agent::sees(&other.model);
+    if let Some((index, FallbackModel { model, .. })) = checked.all().enumerate().find(|(_, other)| is_blind(other)) {
+        let place = index.checked_sub(1).map_or_else(|| "primary".to_owned(), |index| format!("fallbacks[{index}]"));
+        return Err(Problem::bad_request(format!(
+            "{FIELD}.{place}.model: {model} cannot see pictures. Name a model that can, such as openai/gpt-5-mini."
+        )));
     }
     Ok(checked)
 }

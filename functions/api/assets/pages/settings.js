@@ -9,7 +9,7 @@ import { again, go, renamed } from "../router.js";
 import { button, card, confirm, say } from "../ui.js";
 import { may } from "../who.js";
 import { searchCard, serversCard, toolsCard, transcriptionCard } from "./settings_abilities.js";
-import { fallbackCard, modelCard } from "./settings_model.js";
+import { fallbackCard, imageCard, modelCard } from "./settings_model.js";
 
 export const settingsPage = (context) => botPage(context, "/settings", (bot) => {
   // What another card saved meanwhile is the version to change.
@@ -26,7 +26,7 @@ export const settingsPage = (context) => botPage(context, "/settings", (bot) => 
   const isOpen = may("bots:write");
   return [
     !isOpen && h("p", { class: "muted" }, "Your role lets you look at these, and change nothing."),
-    h("div", { class: "columns" }, general(bot, save), modelCard(bot, save, state), fallbackCard(bot, save), budget(bot, save), messages(bot, save), toolsCard(bot, save), searchCard(bot, save, state), transcriptionCard(bot, save, state), serversCard(bot, save),
+    h("div", { class: "columns" }, general(bot, save), modelCard(bot, save, state), fallbackCard(bot, save), imageCard(bot, save), budget(bot, save), messages(bot, save), toolsCard(bot, save), searchCard(bot, save, state), transcriptionCard(bot, save, state), serversCard(bot, save),
       isOpen && clone(bot), isOpen && danger(bot, state)),
   ];
 });

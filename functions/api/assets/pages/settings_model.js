@@ -1,4 +1,4 @@
-// What a bot thinks with: its model, and those that are asked when it does not answer.
+// What a bot thinks with: its model, those that are asked when it does not answer, and those that look at pictures.
 
 import { Problem } from "../api.js";
 import { h } from "../dom.js";
@@ -49,13 +49,41 @@ export function modelCard(bot, save, state) {
   } }));
 }
 
-/** The models that are asked in turn when the bot's own does not answer, each with the key of its provider. */
+/** The models that are asked in turn when the bot's own does not answer. */
 export function fallbackCard(bot, save) {
+  return othersCard(bot, save, {
+    title: "Fallbacks",
+    about: "Asked in this order while the model above is down, refuses the key or asks for payment.",
+    demo: "The built-in demo never fails. Give the bot a model first.",
+    models: bot.model.fallbacks,
+    path: (index) => `model.fallbacks[${index}]`,
+    change: (fallbacks) => ({ fallbacks }),
+  });
+}
+
+/** The models that look at pictures for the bot's own. */
+export function imageCard(bot, save) {
+  const { image_model: known } = bot.model;
+  return othersCard(bot, save, {
+    title: "Pictures",
+    about: "Looked at by the first of these that answers, which tells the model above what it sees. None: the model sees pictures itself, if it can.",
+    demo: "The built-in demo sees no pictures. Give the bot a model first.",
+    models: known ? [known.primary, ...(known.fallbacks ?? [])] : [],
+    path: (index) => (index === 0 ? "model.image_model.primary" : `model.image_model.fallbacks[${index - 1}]`),
+    change: ([primary, ...fallbacks]) => ({ image_model: primary ? { primary, fallbacks } : null }),
+  });
+}
+
+/**
+ * A list of models beside the bot's own, each with the key of its provider. `models` are the known ones, `path` names the field of
+ * one, `change` is what of the settings becomes another with a list.
+ */
+function othersCard(bot, save, { title, about, demo, models, path, change }) {
   const settings = bot.model;
-  const about = h("p", { class: "muted" }, "Asked in this order while the model above is down, refuses the key or asks for payment.");
-  if (!settings.model) return card("Fallbacks", about, h("p", {}, "The built-in demo never fails. Give the bot a model first."));
+  const said = h("p", { class: "muted" }, about);
+  if (!settings.model) return card(title, said, h("p", {}, demo));
   const rows = [];
-  const list = h("ol", { class: "fallbacks" });
+  const list = h("ol", { class: "models" });
   const add = (known) => {
     const model = field({ label: "Model", value: known.model ?? "", placeholder: "anthropic/claude-sonnet-4-5" });
     const key = secretField({ label: "API key of its provider" });
@@ -76,22 +104,21 @@ export function fallbackCard(bot, save) {
     rows.push(row);
     list.append(element);
   };
-  settings.fallbacks.forEach(add);
+  models.forEach(add);
   const more = button("Add a model", () => add({}), { name: "add", needs: "bots:write" });
-  return card("Fallbacks", about, form({ fields: [list], action: "Save", extra: more, send: async () => {
+  return card(title, said, form({ fields: [list], action: "Save", extra: more, send: async () => {
     const keys = {};
-    const fallbacks = rows.map(({ known, model, key, url }, index) => {
+    const all = rows.map(({ known, model, key, url }, index) => {
       const name = model.value.trim();
-      const field = `model.fallbacks[${index}]`;
-      Object.assign(model.element.dataset, { path: `${field}.model` });
-      Object.assign(url.element.dataset, { path: `${field}.base_url` });
+      Object.assign(model.element.dataset, { path: `${path(index)}.model` });
+      Object.assign(url.element.dataset, { path: `${path(index)}.base_url` });
       Object.assign(key.element.dataset, { path: `model.keys.${providerOf(name)}` });
       if (!key.input.disabled && key.value.trim() !== "") keys[providerOf(name)] = key.value.trim();
       // What was said of one model does not hold for another.
       const kept = known.model === name ? known : {};
       return { ...kept, model: name, base_url: url.value.trim() || undefined };
     });
-    await save({ model: { fallbacks, ...(Object.keys(keys).length > 0 && { keys }) } });
+    await save({ model: { ...change(all), ...(Object.keys(keys).length > 0 && { keys }) } });
     again();
   } }));
 }
