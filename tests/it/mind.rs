@@ -367,7 +367,11 @@ async fn an_obedient_model_reaches_nothing_of_another_account() {
         ("message", json!({ "target": "telegram:666", "message": "hi" }), "is no chat that you may write to"),
         ("message", json!({ "target": session, "message": "hi" }), "is no chat that you may write to"),
         ("sessions_history", json!({ "sessionKey": session }), "There is no session"),
-        ("sessions_history", json!({ "sessionKey": format!("{owner}/{}/{session}", other.id) }), ""),
+        (
+            "sessions_history",
+            json!({ "sessionKey": format!("{owner}/{}/{session}", other.id) }),
+            "is not a session key",
+        ),
         ("sessions_send", json!({ "sessionKey": session, "message": "hi" }), "There is no session"),
         // A skill's folder as the way out of the workspace.
         (

@@ -291,7 +291,9 @@ impl Models {
             if may_ask_another {
                 self.cooldowns.failed(asked, retry_after, Instant::now());
             }
-            if !is_last && may_ask_another {
+            // Which pictures a model can be shown depends on its protocol.
+            let goes_on = may_ask_another || matches!(inquiry, Inquiry::Picture(_));
+            if !is_last && goes_on {
                 tracing::warn!(
                     model = reference,
                     detail = error.detail(),
@@ -299,7 +301,7 @@ impl Models {
                 );
             }
             failures.push((reference.to_owned(), error));
-            if !may_ask_another {
+            if !goes_on {
                 break;
             }
         }
@@ -334,7 +336,7 @@ impl Models {
         };
         let is_look = matches!(inquiry, Inquiry::Picture(_));
         if is_look && call.pictures.len() == 0 {
-            let detail = format!("{reference} cannot be shown this picture: it is too large, or of another type");
+            let detail = format!("{reference} cannot be shown this picture: it is lost, too large, or of another type");
             return Err(Failed { error: ModelError::permanent(detail, "I cannot see it."), may_ask_another: false });
         }
         let answer = match self.ask_with_retries(&call, inquiry, patience, deadline).await {

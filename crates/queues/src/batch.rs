@@ -162,7 +162,9 @@ impl Queues {
             ?wait,
             "Tasks will be tried again: {source:#}"
         );
-        let open = &records[error.done.min(records.len())..];
+        let (done, open) = records.split_at(error.done.min(records.len()));
+        // A group gives nothing out while one of its records is in flight.
+        self.delete_done(queue, done).await;
         // All for as long as the first: they keep their order.
         let after = hidden_for(wait, open.first().map_or(1, |record| record.receive_count));
         for record in open {

@@ -114,6 +114,8 @@ impl IntoResponse for FileContent {
         // nothing of either.
         let shown = if self.media_type.starts_with("image/") { "inline" } else { "attachment" };
         let guards = [
+            // Who may see it is asked each time.
+            (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (header::CONTENT_DISPOSITION, HeaderValue::from_static(shown)),
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY)),

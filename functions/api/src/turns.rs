@@ -119,10 +119,10 @@ async fn read(
     Ok(entries)
 }
 
-/// The turns of a part of the log, in the order of their first entries.
+/// The turns of a part of the log, in the order of their first entries. What nobody answers is no turn.
 fn summed(entries: &[Entry]) -> Vec<TurnView> {
     let mut turns: Vec<TurnView> = Vec::new();
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| !matches!(entry.body, EntryBody::Event(_))) {
         // Most entries of a turn follow each other, so it is among the last if it is known.
         let index = turns.iter().rposition(|turn| turn.turn == entry.turn).unwrap_or_else(|| {
             turns.push(TurnView {

@@ -9,8 +9,8 @@ use domain::job::{JobRun, Outcome};
 use domain::task::Continue;
 use domain::turn::{self, Action, ActiveTurn, Event, Expense, Head, Question, ReplyTo, SessionSettings, View, decide};
 use domain::{
-    Attachment, Channel, Entry, EntryBody, EntryId, Inbound, Mark, MessageId, SessionKey, Task, ToolCall, ToolOutcome,
-    ToolResult, TurnId, UserMessage,
+    Attachment, Channel, Control, Entry, EntryBody, EntryId, Inbound, Mark, MessageId, SessionKey, Task, ToolCall,
+    ToolOutcome, ToolResult, TurnId, UserMessage,
 };
 use futures::stream::{self, StreamExt};
 use queues::Retry;
@@ -18,7 +18,7 @@ use runtime::Environment;
 use store::{Commit, LogSizes, SessionState, Spending, StoreError};
 use tokio::time::Instant;
 
-use self::leaving::question;
+use self::leaving::Question as Asked;
 
 use crate::bots::BotContext;
 use crate::budget::{self, Refusal};
@@ -125,6 +125,8 @@ impl<'a> Worker<'a> {
     ) -> Worker<'a> {
         let mut seen = HashSet::new();
         waiting.retain(|inbound| seen.insert(inbound.message.clone()));
+        // What nobody answers is kept first: it must not part messages that can share an answer.
+        waiting.sort_by_key(|inbound| inbound.control != Some(Control::Event));
         Worker {
             environment,
             mind,
@@ -246,12 +248,18 @@ impl<'a> Worker<'a> {
             self.drafts.take_over(&self.entries).await;
         }
         self.resend_of_continued().await?;
+        // Who asked may have died before the owner was told.
+        if self.is_repeated
+            && let Some(asked) = Asked::among(&self.entries, self.head.turn.as_ref())
+        {
+            self.tell_owner(asked).await?;
+        }
         let mut event = Event::Loaded;
         let mut glances = 0;
         let mut pauses = PAUSES.iter();
         loop {
             let before = (self.entries.len(), self.turn.clone(), self.waiting.clone(), self.in_turn.clone());
-            match self.advance(event.clone()).await {
+            let interruption = match self.advance(event.clone()).await {
                 Ok(Some(next)) => {
                     event = next;
                     continue;
@@ -259,21 +267,30 @@ impl<'a> Worker<'a> {
                 Ok(None) => return Ok(()),
                 Err(Interruption::Lost) if glances < MAX_GLANCES => {
                     glances += 1;
-                    let head = self.load().await?.head;
-                    if head.next_seq != self.head.next_seq {
-                        return Err(Interruption::Lost);
+                    match self.load().await {
+                        Ok(SessionState { head, .. }) if head.next_seq != self.head.next_seq => {
+                            return Err(Interruption::Lost);
+                        }
+                        // Nobody wrote to the log: only the head was changed. What happened here is still true.
+                        Ok(SessionState { head, .. }) => {
+                            self.head = head;
+                            None
+                        }
+                        Err(error) => Some(Interruption::Unknown(error)),
                     }
-                    // Nobody wrote to the log: only the head was changed. What happened here is still true.
-                    self.head = head;
                 }
+                Err(interruption) => Some(interruption),
+            };
+            match interruption {
+                None => {}
                 // If it did take effect, the next try meets it.
-                Err(Interruption::Unknown(error)) if is_dear(&event) => {
+                Some(Interruption::Unknown(error)) if is_dear(&event) => {
                     let is_time = |pause: &&Duration| Instant::now() + **pause + RESERVE < self.deadline;
                     let Some(pause) = pauses.next().filter(is_time) else { return Err(Interruption::Unknown(error)) };
                     tracing::warn!(bot = %self.context.bot.id, session = %self.session, "A commit is tried again: {error}");
                     tokio::time::sleep(*pause).await;
                 }
-                Err(interruption) => return Err(interruption),
+                Some(interruption) => return Err(interruption),
             }
             // The same event again, as if it had just happened.
             self.entries.truncate(before.0);
@@ -546,7 +563,8 @@ impl<'a> Worker<'a> {
         let ended = std::mem::replace(&mut self.turn, commit.turn).filter(|_| has_ended);
         self.in_turn.extend(marks);
         self.queue(outbox).await?;
-        if let Some(asked) = question(&self.entries, self.turn.as_ref()) {
+        let appended = &self.entries[first_new.unwrap_or(self.entries.len())..];
+        if let Some(asked) = Asked::among(appended, self.turn.as_ref()) {
             self.tell_owner(asked).await?;
         }
         if let Some(ended) = ended {

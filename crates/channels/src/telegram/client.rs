@@ -20,7 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The kinds of updates that are asked for. Of groups Telegram tells reactions to administrators only.
-pub(super) const ALLOWED_UPDATES: [&str; 4] = ["message", "edited_message", "callback_query", "message_reaction"];
+pub(super) const ALLOWED_UPDATES: [&str; 4] = ["message", "edited_message", "callback_query", REACTIONS];
+
+/// A kind of updates that bots do not get unless they ask for it.
+pub const REACTIONS: &str = "message_reaction";
 
 /// What Telegram says of an edit that changes nothing.
 const NOT_MODIFIED: &str = "message is not modified";
@@ -80,15 +83,17 @@ pub struct WebhookInfo {
     pub last_error_date: Option<u64>,
     /// Why it could not.
     pub last_error_message: Option<String>,
-    /// `None`: the kinds that bots get unless they ask for others, all of ours among them.
+    /// `None`: the kinds that bots get unless they ask for others: all of ours but reactions.
     pub allowed_updates: Option<Vec<String>>,
 }
 
 impl WebhookInfo {
     /// The kinds of updates that are needed, and are not posted.
     pub fn left_out(&self) -> Vec<&'static str> {
-        let is_missing =
-            |kind: &&str| self.allowed_updates.as_ref().is_some_and(|all| !all.iter().any(|it| it == kind));
+        let is_missing = |kind: &&str| match &self.allowed_updates {
+            Some(all) => !all.iter().any(|it| it == kind),
+            None => *kind == REACTIONS,
+        };
         ALLOWED_UPDATES.into_iter().filter(is_missing).collect()
     }
 }

@@ -18,7 +18,7 @@ use domain::{Address, Button};
 use serde_json::{Value, json};
 
 pub use crate::DownloadError;
-pub use client::{Client, Me, WebhookInfo, bot_id};
+pub use client::{Client, Me, REACTIONS, WebhookInfo, bot_id};
 pub use files::{MAX_DOWNLOAD, album};
 pub use render::{Chunk, MAX_TEXT, render};
 pub use update::{BadUpdate, Update, callback_of, parse_update, reaction_to};

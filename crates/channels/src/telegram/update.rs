@@ -89,7 +89,12 @@ fn read_reaction(update: i64, reaction: MessageReaction) -> Result<Received, &'s
         None => return Err("reactions of anonymous admins and channels are not told of"),
     };
     let new = reaction.new_reaction.iter().filter(|new| !reaction.old_reaction.contains(new));
-    let emoji: Vec<&str> = new.map(|new| new.emoji.as_deref().unwrap_or("an emoji of their own")).collect();
+    let words = new.map(|new| match (new.kind.as_str(), &new.emoji) {
+        (_, Some(emoji)) => emoji.as_str(),
+        ("paid", None) => "a paid star",
+        (_, None) => "an emoji of their own",
+    });
+    let emoji: Vec<&str> = words.collect();
     if emoji.is_empty() {
         return Err("reactions that are taken back are not told of");
     }

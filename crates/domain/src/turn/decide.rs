@@ -335,6 +335,8 @@ fn next_step(view: &View<'_>, rules: &dyn ToolRules, turn: &ActiveTurn) -> Vec<A
                 take_in(&mut turn, inbound);
                 actions.push(append(&turn, user_body(inbound)));
             }
+            // Kept when the turn has ended.
+            None if inbound.control == Some(Control::Event) => {}
             None => break,
         }
     }

@@ -21,6 +21,8 @@ struct Worker {
     now: Timestamp,
     out_of_time: bool,
     metered: bool,
+    /// No budget allows what tools would ask of models.
+    refuses_tools: bool,
     window: u64,
     turns: u128,
     trace: Vec<String>,
@@ -138,6 +140,7 @@ impl Worker {
             now: at(100),
             out_of_time: false,
             metered: false,
+            refuses_tools: false,
             window: 128_000,
             turns: 0,
             trace: vec![],
@@ -216,6 +219,9 @@ impl Worker {
             Action::Commit(commit) => {
                 self.commit(&commit);
                 return Some(Event::Committed);
+            }
+            Action::Reserve { expense: Expense::Tools(_), .. } if self.refuses_tools => {
+                return Some(Event::OverBudget { text: "No money.".into() });
             }
             Action::Reserve { turn, expense } => {
                 let charges = vec![];

@@ -200,7 +200,7 @@ function composer(chat) {
       send(chat, text, await attached.take());
     } catch (error) {
       attached.tell(error.message);
-      input.value ||= text;
+      input.value = [text, input.value].filter(Boolean).join("\n");
       fit();
     }
   };

@@ -49,9 +49,10 @@ async function linesOf(path, turns, signal) {
 
 function turnItem(bot, turn, entries) {
   const said = entries.find((entry) => entry.kind === "user");
+  const words = said?.text.slice(0, 120) || (said?.files?.length > 0 && plural(said.files.length, "file"));
   const { usage } = turn;
   return h("li", { class: "turn" },
-    h("div", { class: "turn-head" }, h("strong", {}, said ? said.text.slice(0, 120) : when(turn.at)), h("span", { class: "muted" }, said && when(turn.at))),
+    h("div", { class: "turn-head" }, h("strong", {}, words || when(turn.at)), h("span", { class: "muted" }, words && when(turn.at))),
     h("p", { class: "muted" }, plural(turn.model_calls, "model call"), " · ", plural(turn.tool_calls, "tool call"), " · ",
       `${count(usage.input)} in${usage.cached ? ` (${count(usage.cached)} cached)` : ""}, ${count(usage.output)} out`, " · ", dollars(turn.cost), turn.models.length > 0 && [" · ", turn.models.join(", ")]),
     turn.steps.length > 0 && waterfall(turn.steps), entries.length > 0 && transcript(bot, entries));
@@ -73,7 +74,7 @@ function waterfall(steps) {
   return h("details", {}, h("summary", {}, `Steps, ${duration(whole)} in all`), h("ol", { class: "waterfall" }, lines));
 }
 
-const NAMES = { user: "Message", assistant: "Answer", tool_result: "Tool", asked: "Asked", failed: "Failed", notice: "Notice", stopped: "Stopped", reset: "New conversation", compaction: "Summary", dropped: "Left out" };
+const NAMES = { user: "Message", event: "Event", assistant: "Answer", tool_result: "Tool", asked: "Asked", failed: "Failed", notice: "Notice", stopped: "Stopped", reset: "New conversation", compaction: "Summary", dropped: "Left out" };
 
 /** What was said in a turn. */
 function transcript(bot, entries) {
@@ -81,7 +82,7 @@ function transcript(bot, entries) {
     const calls = (entry.tool_calls ?? []).map((call) => `${call.name} ${call.arguments}`);
     const text = [entry.text, ...calls, entry.detail].filter(Boolean).join("\n");
     const files = keptFiles(bot, entry.files, entry.tool ? `from the tool ${entry.tool}` : "that came with the message");
-    return [h("dt", {}, entry.tool ? `${NAMES[entry.kind]}: ${entry.tool}` : NAMES[entry.kind]), h("dd", {}, text || (!files && "No words"), files)];
+    return [h("dt", {}, entry.tool ? `${NAMES[entry.kind]}: ${entry.tool}` : NAMES[entry.kind] ?? entry.kind), h("dd", {}, text || (!files && "No words"), files)];
   });
   return h("details", {}, h("summary", {}, "Transcript"), h("dl", { class: "transcript" }, lines));
 }

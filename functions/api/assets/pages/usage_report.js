@@ -50,8 +50,11 @@ export async function usageReport({ bot, tables, nothing, signal }) {
   const place = h("div", { class: "stack", "aria-live": "polite" });
   const shown = { by: "day", split: "model" };
   const show = async (days) => {
+    shown.days = days;
     const reports = await read(Number(days), bot, tables, signal);
     const { total } = await reports.stacked(shown.split);
+    // Another span was picked while this one was asked for.
+    if (shown.days !== days) return undefined;
     if (total.calls === 0) return replace(place, nothing);
     shown.measure ??= total.cost > 0 ? "cost" : "turns";
     const facts = [["Cost", dollars(total.cost)], ["Turns", count(total.turns)], ["Model calls", count(total.calls)], ["Tokens in", compact(total.usage.input)], ["of them cached", compact(total.usage.cached)], ["Tokens out", compact(total.usage.output)]];
@@ -80,11 +83,12 @@ export async function usageReport({ bot, tables, nothing, signal }) {
     const stacks = pick("Days in parts by", "split", [...tables, WHOLE].map((split) => [split, split]));
     stacks.hidden = shown.by !== "day";
     await draw();
+    if (shown.days !== days) return undefined;
     return replace(place, h("section", { class: "card" }, h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("div", { class: "picks-flat" }, measures, groups, stacks), chart),
     tables.map((by) => tableOf(by, reports.by.get(by))));
   };
-  const span = choice({ legend: "Of the last", value: "14", options: SPANS, onchange: (days) => show(days).catch((error) => replace(place, problemBox(error, () => show(days)))) });
+  const span = choice({ legend: "Of the last", value: "14", options: SPANS, onchange: (days) => show(days).catch((error) => shown.days === days && replace(place, problemBox(error, () => show(days)))) });
   span.element.classList.add("flat");
   await show("14");
   return [span.element, place];

@@ -169,7 +169,9 @@ fn loud_groups(access: &AccessPolicy) -> Option<Vec<&str>> {
     if !hears_groups(access) {
         return Some(vec![]);
     }
-    let is_loud = |rule: &GroupRule| !rule.require_mention || !access.mention_patterns.is_empty();
+    let is_loud = |rule: &GroupRule| {
+        !rule.require_mention || access.mention_patterns.iter().any(|pattern| !pattern.trim().is_empty())
+    };
     let is_open = access.group_policy == GroupPolicy::Open;
     let others = access.groups.get(OTHER_GROUPS).copied().or_else(|| is_open.then(GroupRule::default));
     if others.is_some_and(|rule| is_loud(&rule)) {

@@ -92,7 +92,12 @@ async fn telegrams_webhook_is_compared_with_ours() {
     telegram.tell(TELEGRAM_TOKEN, "getWebhookInfo", "allowed_updates", vec!["message"]);
     let (problem, _) = only(&api, &link, "webhook's updates").await;
     assert!(problem.contains("edited_message, callback_query"), "{problem}");
+    // By default Telegram posts all but reactions.
     telegram.tell(TELEGRAM_TOKEN, "getWebhookInfo", "allowed_updates", Value::Null);
+    let (problem, _) = only(&api, &link, "webhook's updates").await;
+    assert!(problem.contains("needs: message_reaction is left out"), "{problem}");
+    let all = vec!["message", "edited_message", "callback_query", "message_reaction"];
+    telegram.tell(TELEGRAM_TOKEN, "getWebhookInfo", "allowed_updates", all);
 
     let now = api.environment.clock.now().as_secs();
     telegram.tell(TELEGRAM_TOKEN, "getWebhookInfo", "pending_update_count", 3);
@@ -161,6 +166,11 @@ async fn without_a_public_url_a_webhook_that_was_registered_by_hand_is_known_by_
     telegram.tell(TELEGRAM_TOKEN, "getWebhookInfo", "url", url("link_other"));
     assert_eq!(amiss(&api, &link).await, ["webhook"]);
     telegram.tell(TELEGRAM_TOKEN, "getWebhookInfo", "url", url(&link.id.to_string()));
+    let (problem, what_to_do) = only(&api, &link, "webhook's updates").await;
+    assert!(problem.contains("message_reaction") && what_to_do.contains("allowed_updates"), "{problem} {what_to_do}");
+    let path = format!("{LINKS}/{}", link.id);
+    let change = json!({ "settings": { "reaction_notifications": "off" } });
+    let _: LinkView = api.call_as(&api.key, "PATCH", &path, Some(change)).await.read(200);
     assert_eq!(amiss(&api, &link).await, [""; 0]);
 }
 
@@ -264,12 +274,15 @@ async fn slacks_socket_mode_is_tried_without_a_connection() {
     let credentials = json!({ "bot_token": "xoxb-s3cret", "app_token": "xapp-s3cret" });
     let body = json!({ "channel": "slack", "settings": { "socket": true }, "credentials": credentials });
     let link = linked(&api, body).await;
-    hold(&api, &link).await;
-    assert_eq!(amiss(&api, &link).await, [""; 0]);
+    assert_eq!(amiss(&api, &link).await, ["connection"], "nobody holds it yet");
     slack.remove_app("xapp-s3cret");
-    let (problem, what_to_do) = only(&api, &link, "socket mode").await;
+    let found = check(&api, &link).await;
+    let socket = found.iter().find(|finding| finding.what == "socket mode").expect("it was tried");
+    let (problem, what_to_do) = (socket.problem.as_deref().unwrap(), socket.what_to_do.as_deref().unwrap());
     assert!(problem.contains("invalid_auth") && what_to_do.contains("connections:write"), "{problem} {what_to_do}");
     assert_eq!(slack.socket_counts().opened, 0);
+    hold(&api, &link).await;
+    assert_eq!(amiss(&api, &link).await, [""; 0], "the holder's question goes first");
 }
 
 #[tokio::test]

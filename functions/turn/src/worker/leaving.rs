@@ -8,8 +8,11 @@ use store::{DeliveryStatus, Notice, StoreError};
 use super::{Interruption, Worker};
 
 impl Worker<'_> {
-    /// Tells the owner of a question that is asked where they may not see it.
-    pub(super) async fn tell_owner(&self, (code, question): (&str, &str)) -> Result<(), StoreError> {
+    /// Tells the owner of a question that is asked where they may not see it. To tell them again changes nothing.
+    pub(super) async fn tell_owner(
+        &self,
+        Question { turn, code, text: question }: Question<'_>,
+    ) -> Result<(), StoreError> {
         let bot = &self.context.bot;
         let text = format!(
             "{} waits for an approval in the session {}. `lowtide approvals allow {code}` or `deny {code}` decides it.\n\n{question}",
@@ -19,7 +22,6 @@ impl Worker<'_> {
         let notice = Notice { about: format!("approval.{code}"), bot: Some(bot.id), text, at };
         let account = self.environment.store.account(bot.account);
         account.notice_put(&notice).await?;
-        let Some(turn) = &self.turn else { return Ok(()) };
         // The bot at hand may be older than what its owner wrote.
         let chat = account.bot_get(bot.id).await?.and_then(|bot| bot.heard_in.owner_chat);
         let Some(chat) = chat else { return Ok(()) };
@@ -28,13 +30,13 @@ impl Worker<'_> {
             return Ok(());
         }
         let said = format!("In the session {}:\n\n{question}", self.session);
-        let asked = chat.outbound(OutboundId::question_elsewhere(turn.id, code), said, at);
+        let asked = chat.outbound(OutboundId::question_elsewhere(turn, code), said, at);
         if let Some(asked) = asked.map(|asked| Outbound { buttons: turn::approval_buttons(code), ..asked })
             // The row first: what is written and not queued is found by the sweep.
             && account.outbox_put(&asked).await?
             && let Err(error) = self.queue(&[asked]).await
         {
-            tracing::warn!(bot = %bot.id, turn = %turn.id, "The owner is asked a minute late: {:#}", error.source);
+            tracing::warn!(bot = %bot.id, %turn, "The owner is asked a minute late: {:#}", error.source);
         }
         Ok(())
     }
@@ -94,12 +96,24 @@ impl Worker<'_> {
     }
 }
 
-/// The question that a turn has just asked in the absence of its owner: its code and its text.
-pub(super) fn question<'a>(entries: &'a [Entry], turn: Option<&ActiveTurn>) -> Option<(&'a str, &'a str)> {
-    turn.filter(|turn| turn.waiting.is_some() && (!turn.is_owners || turn.reply.parent.is_some()))?;
-    match &entries.last()?.body {
-        EntryBody::Asked { code, text, .. } => Some((code, text)),
-        _ => None,
+/// A question to the owner that a turn waits with.
+pub(super) struct Question<'a> {
+    turn: TurnId,
+    code: &'a str,
+    text: &'a str,
+}
+
+impl<'a> Question<'a> {
+    /// What `turn` has asked in the absence of its owner, if that is among `entries`.
+    pub(super) fn among(entries: &'a [Entry], turn: Option<&ActiveTurn>) -> Option<Question<'a>> {
+        let turn = turn.filter(|turn| !turn.is_owners || turn.reply.parent.is_some())?;
+        let waiting = turn.waiting.as_ref()?;
+        entries.iter().rev().find_map(|entry| match &entry.body {
+            EntryBody::Asked { code, text, .. } if *code == waiting.code => {
+                Some(Question { turn: turn.id, code, text })
+            }
+            _ => None,
+        })
     }
 }
 

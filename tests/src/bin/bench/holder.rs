@@ -40,11 +40,12 @@ pub(crate) async fn holder(bots: usize) -> anyhow::Result<()> {
 
     println!("making {bots} links");
     let account = stack.account().await;
-    let bot = stack.bot(account.id, "bench").await;
-    let tokens = (0..bots).map(token);
-    let (stack, bot) = (&stack, &bot);
-    stream::iter(tokens)
-        .for_each_concurrent(32, |token| async move { drop(stack.discord_link(bot, &token).await) })
+    let (stack, account) = (&stack, account.id);
+    stream::iter(0..bots)
+        .for_each_concurrent(32, |n| async move {
+            let bot = stack.bot(account, &format!("bench-{n}")).await;
+            stack.discord_link(&bot, &token(n)).await;
+        })
         .await;
 
     let started = Instant::now();

@@ -74,11 +74,30 @@ fn an_event_does_not_disturb_a_turn_that_is_under_way() {
 }
 
 #[test]
+fn a_message_behind_an_event_joins_the_turn_all_the_same() {
+    let mut worker = Worker::with(&[1]);
+    worker.step(Event::Loaded).step(calls(&["look"]));
+    worker.waiting.extend([event(2), message(3)]);
+    worker.ran(&[("c0-look", "look")]);
+    assert!(worker.history().contains("append user \"message 3\""), "{}", worker.history());
+    worker.step(says("one and three"));
+    assert!(worker.history().contains("append event \"reacted with 👍\""), "{}", worker.history());
+}
+
+#[test]
 fn an_event_keeps_no_conversation_young() {
-    let mut worker = Worker::with(&[]);
-    worker.waiting = vec![event(1)];
+    let mut worker = Worker::with(&[1]);
+    worker.bot.resets.reset = ResetPolicy { mode: ResetMode::Idle, idle_minutes: Some(10), at_hour: None };
+    worker.step(Event::Loaded).step(says("one"));
+    let mut worker = worker.crash(&[]);
+    worker.waiting = vec![event(2)];
+    worker.now = at(100 + 400);
     worker.step(Event::Loaded);
-    assert_eq!(worker.head.heard_at, None);
+    assert_eq!(worker.head.updated_at, at(500));
+    let mut worker = worker.crash(&[3]);
+    worker.now = at(100 + 700);
+    worker.step(Event::Loaded);
+    assert!(worker.history().contains("append reset Idle"), "{}", worker.history());
     assert!(!event(1).shows_place());
 }
 

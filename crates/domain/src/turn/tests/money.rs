@@ -113,6 +113,11 @@ fn tools_that_ask_a_model_are_not_run_beyond_the_budget_nor_all_at_once() {
     let mut worker = Worker::with(&[1]);
     worker.step(Event::Loaded).step(calls(&["image"; 6]));
     assert_eq!(worker.trace.last().map(|line| line.matches("image").count()), Some(4), "{}", worker.history());
-    worker.step(Event::OverBudget { text: "No money.".into() });
+
+    let mut worker = Worker::with(&[1]);
+    worker.metered = true;
+    worker.refuses_tools = true;
+    worker.step(Event::Loaded).step(calls(&["image"]));
+    assert!(!worker.history().contains("run ["), "{}", worker.history());
     assert!(worker.history().contains("append notice \"No money.\""), "{}", worker.history());
 }

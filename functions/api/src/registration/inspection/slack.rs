@@ -1,5 +1,6 @@
 //! Slack: whose the tokens are, and what they may do.
 
+use channels::SendError;
 use channels::slack::{Client, Credentials};
 use domain::link::SlackSettings;
 use domain::{AccessPolicy, Channel, Link};
@@ -44,7 +45,8 @@ pub(super) async fn inspect(
         Err(findings) => return findings,
     };
     let client = client(environment);
-    let (scopes, socket) = tokio::join!(client.scopes(&login.bot_token), socket(&client, settings, &login));
+    let (scopes, socket) =
+        tokio::join!(client.scopes(&login.bot_token), socket(environment, &client, link, settings, &login));
     let mut findings = match scopes {
         Ok(scopes) => {
             let handle = link.handle.as_deref().unwrap_or_default();
@@ -88,8 +90,15 @@ fn scopes_of(access: &AccessPolicy, scopes: Option<&[String]>) -> Vec<FindingVie
     findings
 }
 
-/// Whether a connection of socket mode would be let in. None is opened.
-async fn socket(client: &Client, settings: &SlackSettings, login: &Credentials) -> Option<FindingView> {
+/// Whether a connection of socket mode would be let in. None is opened, but Slack lets an app ask about once a minute only:
+/// the holder's question goes first.
+async fn socket(
+    environment: &Environment,
+    client: &Client,
+    link: &Link,
+    settings: &SlackSettings,
+    login: &Credentials,
+) -> Option<FindingView> {
     if !settings.socket {
         return None;
     }
@@ -97,7 +106,12 @@ async fn socket(client: &Client, settings: &SlackSettings, login: &Credentials) 
     let Some(app_token) = &login.app_token else {
         return Some(amiss("socket mode", "The link has no app-level token.", advice));
     };
+    let holder = environment.store.link_holder(link.id, environment.clock.now()).await;
+    if link.is_active() && holder.is_ok_and(|holder| holder.is_some()) {
+        return Some(fine("socket mode: a holder sees to it"));
+    }
     Some(match client.open_connection(app_token).await {
+        Err(SendError::RateLimited { .. }) => fine("socket mode: not asked, Slack wants a pause first"),
         Ok(_) => fine("socket mode: Slack lets the app connect"),
         Err(error) => failed("socket mode", Channel::Slack, error, &advice),
     })

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use channels::telegram::{Client, Me, WebhookInfo};
-use domain::{Channel, Link, Timestamp};
+use channels::SendError;
+use channels::telegram::{Client, Me, REACTIONS, WebhookInfo};
+use domain::link::ReactionNotifications;
+use domain::{Channel, Link, LinkSettings, Timestamp};
 use futures::future::join_all;
 use runtime::Environment;
 
@@ -67,23 +69,37 @@ async fn groups(client: &Client, link: &Link, token: &str, me: &Me) -> Vec<Findi
     let loud = loud_groups(&link.access);
     let hears = match &loud {
         Some(groups) if groups.is_empty() => fine("group privacy: on, it is shown what is meant for it"),
-        Some(groups) => privacy(&unheard(client, token, me, groups).await),
-        None => privacy(&["its groups"]),
+        Some(groups) => {
+            let (unheard, unknown) = unheard(client, token, me, groups).await;
+            privacy(&unheard, unknown)
+        }
+        None => privacy(&["its groups"], 0),
     };
     vec![joins, hears]
 }
 
-/// The groups of which the bot is not shown everything: an administrator is, whatever its privacy.
-async fn unheard<'a>(client: &Client, token: &str, me: &Me, groups: &[&'a str]) -> Vec<&'a str> {
+/// The groups of which the bot is not shown everything, and of how many that is not known: an administrator is shown everything,
+/// whatever its privacy.
+async fn unheard<'a>(client: &Client, token: &str, me: &Me, groups: &[&'a str]) -> (Vec<&'a str>, usize) {
     let asked = groups.iter().take(MAX_GROUPS).map(|group| client.is_administrator(token, group, me.id));
-    // Of a group that cannot be asked it is no administrator.
-    let are = join_all(asked).await.into_iter().map(|is| is.unwrap_or(false)).chain(std::iter::repeat(false));
-    groups.iter().zip(are).filter(|(_, is)| !is).map(|(group, _)| *group).collect()
+    let answers = join_all(asked).await;
+    let is_none = |answer: &Result<bool, SendError>| match answer {
+        Ok(is_administrator) => Some(!is_administrator),
+        // It is no member there.
+        Err(SendError::Unreachable(_) | SendError::Rejected(_)) => Some(true),
+        Err(_) => None,
+    };
+    let known = answers.iter().filter(|answer| is_none(answer).is_some()).count();
+    let unheard = groups.iter().zip(&answers).filter(|(_, answer)| is_none(answer) == Some(true));
+    (unheard.map(|(group, _)| *group).collect(), groups.len() - known)
 }
 
-fn privacy(unheard: &[&str]) -> FindingView {
+fn privacy(unheard: &[&str], unknown: usize) -> FindingView {
     if unheard.is_empty() {
-        return fine("group privacy: on, but it is an administrator where it is to hear everything");
+        return fine(match unknown {
+            0 => "group privacy: on, but it is an administrator where it is to hear everything".to_owned(),
+            _ => format!("group privacy: on; of {unknown} groups it is not known whether it is an administrator there"),
+        });
     }
     amiss(
         "group privacy",
@@ -115,15 +131,26 @@ fn posts(environment: &Environment, link: &Link, info: &WebhookInfo) -> Vec<Find
         return vec![elsewhere(environment, info)];
     }
     let mut findings = vec![delivery(environment.clock.now(), info)];
-    let left_out = info.left_out();
+    let is_wanted = |kind: &&str| *kind != REACTIONS || wants_reactions(link);
+    let left_out: Vec<&str> = info.left_out().into_iter().filter(is_wanted).collect();
     if !left_out.is_empty() {
         findings.push(amiss(
             "webhook's updates",
             format!("Telegram does not post all that the bot needs: {} is left out.", left_out.join(", ")),
-            "Give the link its token again: that registers the webhook anew.",
+            match environment.settings.public_url {
+                Some(_) => "Give the link its token again: that registers the webhook anew.",
+                None => "Register it again with them among its allowed_updates.",
+            },
         ));
     }
     findings
+}
+
+fn wants_reactions(link: &Link) -> bool {
+    match &link.settings {
+        LinkSettings::Telegram(settings) => settings.reaction_notifications != ReactionNotifications::Off,
+        _ => false,
+    }
 }
 
 fn elsewhere(environment: &Environment, info: &WebhookInfo) -> FindingView {
