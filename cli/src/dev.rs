@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::serve::ListenerExt;
 use delivery::DeliveryHandler;
 use domain::AccountId;
 use embedded::Embedded;
@@ -131,6 +132,12 @@ impl Dev {
         let mut tasks = JoinSet::new();
         let router = api::router(environment.clone()).merge(ingress::router(environment.clone()));
         let stopped = stop.clone();
+        // A word of an answer that is streamed would wait for the browser's delayed acknowledgement of the one before.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!("TCP_NODELAY could not be set: {error}");
+            }
+        });
         tasks.spawn(async move {
             axum::serve(listener, router)
                 .with_graceful_shutdown(stopped.cancelled_owned())

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::sync::oneshot;
 
 /// A running server. The runtime of its own makes an end of connections too: a test's own runtime would keep those
@@ -25,6 +26,8 @@ impl Loopback {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                // As every server does that streams: a measurement would else measure delayed acknowledgements.
+                let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
                 tokio::select! {
                     ended = axum::serve(listener, router) => ended.expect("serving on loopback"),
                     _ = stopped => {}
