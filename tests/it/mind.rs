@@ -370,7 +370,7 @@ async fn an_obedient_model_reaches_nothing_of_another_account() {
         (
             "sessions_history",
             json!({ "sessionKey": format!("{owner}/{}/{session}", other.id) }),
-            "is not a session key",
+            "You hold no conversation",
         ),
         ("sessions_send", json!({ "sessionKey": session, "message": "hi" }), "There is no session"),
         // A skill's folder as the way out of the workspace.
