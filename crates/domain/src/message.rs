@@ -315,6 +315,25 @@ impl Inbound {
         reply: ReplyTo,
         now: Timestamp,
     ) -> Inbound {
+        Inbound::from_program(format!("{SESSION_SENDER}{from}"), name, to, message, text, reply, now)
+    }
+
+    /// What a job of a bot says in the session `to`. Its answer goes to `reply`.
+    pub fn from_job(run: JobRun, name: &str, to: SessionKey, text: String, reply: ReplyTo, now: Timestamp) -> Inbound {
+        let (sender, message) = (format!("{JOB_SENDER}{}", run.job), MessageId::of_run(run.job, run.scheduled));
+        let said = Inbound::from_program(sender, name, to, message, text, reply, now);
+        Inbound { job: Some(Box::new(run)), ..said }
+    }
+
+    fn from_program(
+        sender: String,
+        name: &str,
+        to: SessionKey,
+        message: MessageId,
+        text: String,
+        reply: ReplyTo,
+        now: Timestamp,
+    ) -> Inbound {
         let ReplyTo { account, bot, link, channel, address, parent, hops } = reply;
         Inbound {
             account,
@@ -324,39 +343,12 @@ impl Inbound {
             message,
             session: to,
             address,
-            sender: Sender { id: format!("{SESSION_SENDER}{from}"), name: Some(name.to_owned()), username: None },
+            sender: Sender { id: sender, name: Some(name.to_owned()), username: None },
             is_owner: false,
             text,
             control: None,
             parent,
             job: None,
-            hops,
-            attachments: vec![],
-            quote: None,
-            album: None,
-            sent_at: now,
-            received_at: now,
-        }
-    }
-
-    /// What a job of a bot says in the session `to`. Its answer goes to `reply`.
-    pub fn from_job(run: JobRun, name: &str, to: SessionKey, text: String, reply: ReplyTo, now: Timestamp) -> Inbound {
-        let ReplyTo { account, bot, link, channel, address, parent, hops } = reply;
-        let id = format!("{JOB_SENDER}{}", run.job);
-        Inbound {
-            account,
-            bot,
-            link,
-            channel,
-            message: MessageId::of_run(run.job, run.scheduled),
-            session: to,
-            address,
-            sender: Sender { id, name: Some(name.to_owned()), username: None },
-            is_owner: false,
-            text,
-            control: None,
-            parent,
-            job: Some(Box::new(run)),
             hops,
             attachments: vec![],
             quote: None,

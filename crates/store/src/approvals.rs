@@ -12,7 +12,7 @@ use domain::{BotId, EntryBody, SessionKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bots::put_action;
-use crate::error::{StoreError, unavailable};
+use crate::error::StoreError;
 use crate::item::{expires, record, row, text};
 use crate::{AccountStore, Commit, Store, keys, schema};
 
@@ -106,26 +106,8 @@ fn waiting(head: &Head) -> Option<(&ActiveTurn, &Waiting)> {
 impl Store {
     /// Questions whose time is over although their turns still wait, oldest first.
     pub async fn wakes_due(&self, now: Timestamp, limit: i32) -> Result<Vec<Approval>, StoreError> {
-        let request = self
-            .dynamo
-            .query()
-            .table_name(&self.table)
-            .index_name(schema::DUE_INDEX)
-            .key_condition_expression("due_pk = :pk AND due_sk <= :now")
-            .expression_attribute_values(":pk", text(keys::WAKES_DUE_PK))
-            .expression_attribute_values(":now", text(keys::time_key(now)))
-            .limit(limit);
-        let output = request.send().await.map_err(|e| unavailable("read what is to be woken", &e))?;
-        let due = output.items.unwrap_or_default();
-        let due = due.iter().filter_map(|item| match record::<Approval>(item) {
-            Ok(approval) => Some(approval),
-            Err(error) => {
-                // One row that nobody can read must not hold back the others.
-                tracing::error!("A turn is not woken: {error}");
-                None
-            }
-        });
-        Ok(due.collect())
+        let due = self.due(keys::WAKES_DUE_PK, now, limit, None, "read what is to be woken").await?;
+        Ok(due.records(record, "A turn is not woken"))
     }
 
     /// Puts a wake off, so that the turn is not woken again at once.

@@ -68,22 +68,8 @@ impl Store {
 
     /// Bots whose time is over, the longest ago first. They may lag behind the last write by moments.
     pub async fn bots_to_remove(&self, now: Timestamp, limit: i32) -> Result<Vec<Bot>, StoreError> {
-        let request = self
-            .dynamo
-            .query()
-            .table_name(&self.table)
-            .index_name(schema::DUE_INDEX)
-            .key_condition_expression("due_pk = :pk AND due_sk <= :now")
-            .expression_attribute_values(":pk", text(keys::DELETIONS_DUE_PK))
-            .expression_attribute_values(":now", text(keys::time_key(now)))
-            .limit(limit);
-        let output = request.send().await.map_err(|e| unavailable("read what is to be removed", &e))?;
-        let due = output.items.unwrap_or_default();
-        let due = due.iter().filter_map(|item| {
-            // One row that nobody can read must not hold back the others.
-            bot_of(item).inspect_err(|error| tracing::error!("A bot is not removed: {error}")).ok()
-        });
-        Ok(due.collect())
+        let due = self.due(keys::DELETIONS_DUE_PK, now, limit, None, "read what is to be removed").await?;
+        Ok(due.records(bot_of, "A bot is not removed"))
     }
 
     /// A put that holds in any case.

@@ -8,9 +8,7 @@
 //!
 //! The history of runs has a row of its own, so that a claim does not write it.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use domain::job::{Claim, Finished, Job, Report, RunHistory};
 use domain::{BotId, JobId, Timestamp};
 
@@ -38,7 +36,7 @@ pub struct JobsDue {
 
 /// A place in the list of what is due.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JobsPage(HashMap<String, AttributeValue>);
+pub struct JobsPage(Item);
 
 impl Store {
     /// Jobs of one shard, 0 to [`keys::JOB_SHARDS`], that are due up to `until`; at most `limit` of them, from `page` on.
@@ -49,23 +47,9 @@ impl Store {
         limit: i32,
         page: Option<JobsPage>,
     ) -> Result<JobsDue, StoreError> {
-        let request = self
-            .dynamo
-            .query()
-            .table_name(&self.table)
-            .index_name(schema::DUE_INDEX)
-            .key_condition_expression("due_pk = :pk AND due_sk <= :until")
-            .expression_attribute_values(":pk", text(keys::job_due_pk(shard)))
-            .expression_attribute_values(":until", text(time_key(until)))
-            .set_exclusive_start_key(page.map(|JobsPage(key)| key))
-            .limit(limit);
-        let output = request.send().await.map_err(|e| unavailable("read what is due", &e))?;
-        let items = output.items.unwrap_or_default();
-        let jobs = items.iter().filter_map(|item| {
-            // One row that nobody can read must not hold back the others.
-            record(item).inspect_err(|error| tracing::error!("A job that is due is left out: {error}")).ok()
-        });
-        Ok(JobsDue { jobs: jobs.collect(), next: output.last_evaluated_key.map(JobsPage) })
+        let page = page.map(|JobsPage(key)| key);
+        let due = self.due(keys::job_due_pk(shard), until, limit, page, "read what is due").await?;
+        Ok(JobsDue { jobs: due.records(record, "A job that is due is left out"), next: due.next.map(JobsPage) })
     }
 
     fn job_put(&self, job: &Job, precondition: Precondition) -> Result<Put, StoreError> {

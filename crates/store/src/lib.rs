@@ -16,6 +16,7 @@ mod bots;
 mod children;
 mod dead_letters;
 mod drafts;
+mod due;
 mod error;
 mod glance;
 mod item;

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::bots::put_action;
 use crate::error::{StoreError, unavailable};
 use crate::item::{DOC, Item, expires, number, record, row, text};
-use crate::keys::Key;
 use crate::{AccountStore, Store, keys, schema};
 
 /// How long a delivery is remembered, and so for how long the same reply is not sent twice.
@@ -80,48 +79,16 @@ impl Store {
 
     /// Replies of one shard that have waited for longer than [`OVERDUE_AFTER`], oldest first.
     pub async fn outbox_overdue(&self, shard: u32, now: Timestamp, limit: i32) -> Result<Vec<Outbound>, StoreError> {
-        let request = self
-            .dynamo
-            .query()
-            .table_name(&self.table)
-            .index_name(schema::DUE_INDEX)
-            .key_condition_expression("due_pk = :pk AND due_sk < :now")
-            .expression_attribute_values(":pk", text(keys::outbox_due_pk(shard)))
-            .expression_attribute_values(":now", text(keys::time_key(now)))
-            .limit(limit);
-        let output = request.send().await.map_err(|e| unavailable("read the outbox", &e))?;
-        let items = output.items.unwrap_or_default();
-        let overdue = items.iter().filter_map(|item| match record::<Delivery>(item) {
-            Ok(delivery) => Some(delivery.outbound),
-            Err(error) => {
-                // One row that nobody can read must not hold back the others.
-                tracing::error!("A row of the outbox is left out: {error}");
-                None
-            }
-        });
-        Ok(overdue.collect())
+        // Longer than that: not at the very millisecond.
+        let until = Timestamp::from_millis(now.as_millis().saturating_sub(1));
+        let due = self.due(keys::outbox_due_pk(shard), until, limit, None, "read the outbox").await?;
+        let outbound = |item: &Item| Ok(record::<Delivery>(item)?.outbound);
+        Ok(due.records(outbound, "A row of the outbox is left out"))
     }
 
     /// Puts an overdue reply off, so that it is not queued again at the next sweep.
     pub async fn outbox_put_off(&self, outbound: &Outbound, now: Timestamp) -> Result<(), StoreError> {
         self.due_put_off(keys::delivery(outbound), now + OVERDUE_AFTER, "put an overdue reply off").await
-    }
-
-    /// Puts a row that waits in the index `due` off until then. One that waits no longer is left alone.
-    pub(crate) async fn due_put_off(&self, key: Key, until: Timestamp, what: &'static str) -> Result<(), StoreError> {
-        let request = self
-            .dynamo
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key.into_item()))
-            .update_expression("SET due_sk = :due")
-            .condition_expression("attribute_exists(due_pk)")
-            .expression_attribute_values(":due", text(keys::time_key(until)));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(unavailable(what, &e)),
-        }
     }
 }
 
