@@ -22,6 +22,16 @@ const LIST_BYTES: usize = 8;
 /// The longest cursor, in characters of base64.
 const MAX_CURSOR: usize = (LIST_BYTES + MAX_PLACE).div_ceil(3) * 4;
 
+/// How much of a log a query asks for: `default` unless it says.
+pub(crate) fn limit_of_log(limit: Option<usize>, default: usize, most: usize) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(default);
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Problem::bad_request(format!("Give `limit` as 1 to {most}.")))
+    }
+}
+
 /// The query of a list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

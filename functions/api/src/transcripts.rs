@@ -12,6 +12,7 @@ use crate::auth::Caller;
 use crate::bots;
 use crate::entries::entry_views;
 use crate::extract::{Parameters, Segments};
+use crate::pages::limit_of_log;
 use crate::problem::Problem;
 use crate::sessions;
 use crate::views::EntryPage;
@@ -38,10 +39,7 @@ pub(crate) async fn list(
     Segments((bot, key)): Segments<(String, String)>,
     Parameters(query): Parameters<EntriesQuery>,
 ) -> Result<Json<EntryPage>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::bad_request(format!("Give `limit` as 1 to {MAX_LIMIT}.")));
-    }
+    let limit = limit_of_log(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let bot = bots::find(&environment, caller, &bot).await?;
     let (session, head) = sessions::find(&environment, &bot, &key).await?;
     let account = environment.store.account(bot.account);

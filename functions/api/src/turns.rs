@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::auth::Caller;
 use crate::bots;
 use crate::extract::{Parameters, Segments};
+use crate::pages::limit_of_log;
 use crate::problem::Problem;
 use crate::sessions;
 use crate::steps::steps;
@@ -43,10 +44,7 @@ pub(crate) async fn list(
     Segments((bot, key)): Segments<(String, String)>,
     Parameters(query): Parameters<TurnsQuery>,
 ) -> Result<Json<TurnsPage>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::bad_request(format!("Give `limit` as 1 to {MAX_LIMIT}.")));
-    }
+    let limit = limit_of_log(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let bot = bots::find(&environment, caller, &bot).await?;
     let (session, head) = sessions::find(&environment, &bot, &key).await?;
     let end = query.before.unwrap_or(head.next_seq).min(head.next_seq);

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::sse::Event;
-use domain::{Bot, Timestamp};
+use domain::Timestamp;
 use futures::stream::{self, Stream, StreamExt};
 use runtime::Environment;
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::answer::{Answered, Follower, Found};
 use super::reply::Reply;
 use super::said::Said;
-use super::thread::Place;
+use super::thread::{Conversation, Place};
 use super::{Until, error_view, find_awake};
 use crate::auth::Caller;
 use crate::extract::JsonBody;
@@ -37,14 +37,14 @@ pub(crate) async fn create(
     let is_live = request.stream.unwrap_or_default();
     let follower = Follower::new(environment.clone(), inbound, place.next, until.0, is_live);
     // A user's session is found by the user.
-    let thread = user.is_none().then(|| Thread { environment, bot, place, said });
+    let conversation = user.is_none().then(|| Conversation { environment, bot, place, said });
     if is_live {
         let wants_usage = request.stream_options.and_then(|options| options.include_usage).unwrap_or_default();
-        return Ok(Reply::stream(&session, chunks(head, follower, thread, wants_usage)));
+        return Ok(Reply::stream(&session, chunks(head, follower, conversation, wants_usage)));
     }
     let answered = follower.whole().await?;
-    if let Some(thread) = thread {
-        thread.remember(&answered).await;
+    if let Some(conversation) = conversation {
+        conversation.remember(None, &answered).await;
     }
     Ok(Reply::whole(&session, head.completion(answered)))
 }
@@ -63,21 +63,6 @@ fn check(request: &CompletionCreate) -> Result<(), Problem> {
         return Err(Problem::bad_request("response_format: a bot writes text. Leave it out, and say what you want."));
     }
     Ok(())
-}
-
-/// What is needed to remember where a conversation goes on.
-struct Thread {
-    environment: Environment,
-    bot: Bot,
-    place: Place,
-    said: Said,
-}
-
-impl Thread {
-    async fn remember(&self, answered: &Answered) {
-        let name = self.said.name_after(&answered.text);
-        self.place.remember(&self.environment, &self.bot, &name, answered.next_seq).await;
-    }
 }
 
 /// What all chunks of an answer have in common.
@@ -124,23 +109,23 @@ impl ChunkHead {
 fn chunks(
     head: ChunkHead,
     follower: Follower,
-    thread: Option<Thread>,
+    conversation: Option<Conversation>,
     wants_usage: bool,
 ) -> impl Stream<Item = Vec<Event>> + Send + 'static {
     let delta = Delta { role: Some("assistant".to_owned()), content: Some(String::new()) };
     let first = vec![data(&head.chunk(Some((delta, None)), None))];
-    let rest = stream::unfold(Some((head, follower, thread)), move |state| async move {
-        let (head, mut follower, thread) = state?;
+    let rest = stream::unfold(Some((head, follower, conversation)), move |state| async move {
+        let (head, mut follower, conversation) = state?;
         let answered = match follower.next().await {
             Ok(Found::Text(text)) => {
                 let events = vec![head.text(text)];
-                return Some((events, Some((head, follower, thread))));
+                return Some((events, Some((head, follower, conversation))));
             }
             Ok(Found::End(answered)) => answered,
             Err(problem) => return Some((vec![failure(&problem)], None)),
         };
-        if let Some(thread) = thread {
-            thread.remember(&answered).await;
+        if let Some(conversation) = conversation {
+            conversation.remember(None, &answered).await;
         }
         let mut events: Vec<Event> = follower.rest().map(|text| head.text(text)).into_iter().collect();
         events.push(data(&head.chunk(Some((Delta::default(), Some("stop"))), None)));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{Answered, Follower, Found};
 use super::reply::Reply;
 use super::said::Said;
-use super::thread::Place;
+use super::thread::{Conversation, Place};
 use super::{Until, error_view, find_awake};
 use crate::auth::Caller;
 use crate::extract::JsonBody;
@@ -56,12 +56,12 @@ pub(crate) async fn create(
     };
     let session = place.session.clone();
     let follower = Follower::new(environment.clone(), inbound, place.next, until.0, is_live);
-    let thread = Thread { environment, bot, place, said };
+    let conversation = Conversation { environment, bot, place, said };
     if is_live {
-        return Ok(Reply::stream(&session, events(response, follower, thread)));
+        return Ok(Reply::stream(&session, events(response, follower, conversation)));
     }
     let answered = follower.whole().await?;
-    thread.remember(&response.id, &answered).await;
+    conversation.remember(Some(&response.id), &answered).await;
     Ok(Reply::whole(&session, completed(response, &answered)))
 }
 
@@ -88,23 +88,6 @@ async fn follow(environment: &Environment, bot: &Bot, id: &str) -> Result<Place,
         );
         Problem::new(StatusCode::NOT_FOUND, detail)
     })
-}
-
-/// What is needed to remember where a conversation goes on.
-struct Thread {
-    environment: Environment,
-    bot: Bot,
-    place: Place,
-    said: Said,
-}
-
-impl Thread {
-    /// By the answer's id, and by the conversation, for a client that repeats it.
-    async fn remember(&self, id: &str, answered: &Answered) {
-        for name in [id, &self.said.name_after(&answered.text)] {
-            self.place.remember(&self.environment, &self.bot, name, answered.next_seq).await;
-        }
-    }
 }
 
 fn output(response: &ResponseView, status: &str, text: Option<&str>) -> OutputView {
@@ -186,18 +169,20 @@ impl Numbered {
 fn events(
     response: ResponseView,
     follower: Follower,
-    thread: Thread,
+    conversation: Conversation,
 ) -> impl Stream<Item = Vec<Event>> + Send + 'static {
     let mut numbered = Numbered { response, next: 0 };
     let first = numbered.begin();
-    let rest = stream::unfold(Some((numbered, follower, thread)), |state| async move {
-        let (mut numbered, mut follower, thread) = state?;
+    let rest = stream::unfold(Some((numbered, follower, conversation)), |state| async move {
+        let (mut numbered, mut follower, conversation) = state?;
         let answered = match follower.next().await {
-            Ok(Found::Text(text)) => return Some((vec![numbered.delta(&text)], Some((numbered, follower, thread)))),
+            Ok(Found::Text(text)) => {
+                return Some((vec![numbered.delta(&text)], Some((numbered, follower, conversation))));
+            }
             Ok(Found::End(answered)) => answered,
             Err(problem) => return Some((vec![numbered.failure(&problem)], None)),
         };
-        thread.remember(&numbered.response.id, &answered).await;
+        conversation.remember(Some(&numbered.response.id), &answered).await;
         Some((numbered.end(follower.rest(), &answered), None))
     });
     stream::once(async { first }).chain(rest)

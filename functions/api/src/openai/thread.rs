@@ -7,6 +7,7 @@ use domain::{
 use runtime::Environment;
 use store::Thread;
 
+use super::answer::Answered;
 use super::said::Said;
 use crate::auth::Caller;
 use crate::chat::{OWNER, webchat_link};
@@ -15,6 +16,30 @@ use crate::scope::Scope;
 
 /// The longest name of a user, in bytes.
 const MAX_USER: usize = 256;
+
+/// A conversation that is being answered: what is needed to remember where it goes on.
+pub(super) struct Conversation {
+    pub(super) environment: Environment,
+    pub(super) bot: Bot,
+    pub(super) place: Place,
+    pub(super) said: Said,
+}
+
+impl Conversation {
+    /// Remembers that it goes on after its answer, by what was said, for a client that repeats it, and by the answer's `id`, if
+    /// clients name that. The answer is there, and is given whether or not this succeeds: at worst the conversation goes on in
+    /// another session, which is told the history.
+    pub(super) async fn remember(&self, id: Option<&str>, answered: &Answered) {
+        let Conversation { environment, bot, place, said } = self;
+        let thread = Thread { session: place.session.clone(), next_seq: answered.next_seq };
+        let account = environment.store.account(bot.account);
+        for name in id.into_iter().chain([&*said.name_after(&answered.text)]) {
+            if let Err(error) = account.thread_put(bot.id, name, &thread, environment.clock.now()).await {
+                tracing::warn!(bot = %bot.id, "It is not remembered where a conversation goes on: {error}");
+            }
+        }
+    }
+}
 
 /// A session, as a request finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,16 +87,6 @@ impl Place {
         let head = account.session_head(bot.id, &thread.session).await?;
         let is_there = head.is_some_and(|head| head.next_seq == thread.next_seq);
         Ok(is_there.then_some(Place { session: thread.session, next: thread.next_seq, knows: true }))
-    }
-
-    /// Remembers that the conversation `name` goes on here after what was read up to `next_seq`. The answer is there, and is
-    /// given whether or not that succeeds: at worst its conversation goes on in another session, which is told the history.
-    pub(super) async fn remember(&self, environment: &Environment, bot: &Bot, name: &str, next_seq: u64) {
-        let thread = Thread { session: self.session.clone(), next_seq };
-        let account = environment.store.account(bot.account);
-        if let Err(error) = account.thread_put(bot.id, name, &thread, environment.clock.now()).await {
-            tracing::warn!(bot = %bot.id, "It is not remembered where a conversation goes on: {error}");
-        }
     }
 
     /// Queues what is said, and returns it as it was queued.
