@@ -56,9 +56,10 @@ pub(crate) async fn account(client: &Client, output: Output, args: AccountArgs) 
 }
 
 async fn leave(client: &Client, output: Output, who: &str, yes: bool) -> anyhow::Result<()> {
-    let member = find_member(client, who).await?;
     let members = client.member_list().await?.items;
-    if member.role == Role::Owner && members.iter().filter(|other| other.role == Role::Owner).count() == 1 {
+    let owners = members.iter().filter(|other| other.role == Role::Owner).count();
+    let member = find_member(members, who)?;
+    if member.role == Role::Owner && owners == 1 {
         let message = format!(
             "{} is the account's only owner, and it needs one. Make somebody else an owner first: lowtide members role \
              MEMBER owner",

@@ -181,7 +181,7 @@ pub(crate) async fn members(client: &Client, output: Output, command: MembersCom
             })
         }
         MembersCommand::Role { member, role: given } => {
-            let found = find_member(client, &member).await?;
+            let found = find_member(client.member_list().await?.items, &member)?;
             let changed = client.member_change(&found.user.to_string(), &MemberPatch { role: given }).await?;
             output.show(&changed, || format!("{} is {} now.", changed.name, role(changed.role)))
         }
@@ -191,7 +191,7 @@ pub(crate) async fn members(client: &Client, output: Output, command: MembersCom
                 client.invitation_delete(&member.to_lowercase()).await?;
                 return output.done(|| "The invitation is taken back.".to_owned());
             }
-            let found = find_member(client, &member).await?;
+            let found = find_member(client.member_list().await?.items, &member)?;
             client.member_delete(&found.user.to_string()).await?;
             output.done(|| format!("{} is out: their browsers are signed out.", found.name))
         }
@@ -199,11 +199,11 @@ pub(crate) async fn members(client: &Client, output: Output, command: MembersCom
 }
 
 /// A member by e-mail address, name or id.
-pub(crate) async fn find_member(client: &Client, who: &str) -> anyhow::Result<MemberView> {
+pub(crate) fn find_member(members: Vec<MemberView>, who: &str) -> anyhow::Result<MemberView> {
     let is_named = |member: &MemberView| {
         member.user.to_string() == who || member.name == who || member.email.as_deref() == Some(&who.to_lowercase())
     };
-    let mut named: Vec<MemberView> = client.member_list().await?.items.into_iter().filter(is_named).collect();
+    let mut named: Vec<MemberView> = members.into_iter().filter(is_named).collect();
     match (named.pop(), named.is_empty()) {
         (Some(member), true) => Ok(member),
         (Some(_), false) => {

@@ -18,7 +18,7 @@ use runtime::Environment;
 use store::{Commit, LogSizes, SessionState, Spending, StoreError};
 use tokio::time::Instant;
 
-use self::leaving::Question as Asked;
+use self::leaving::Asked;
 
 use crate::bots::BotContext;
 use crate::budget::{self, Refusal};

@@ -30,21 +30,23 @@ const OTHER_GROUPS: &str = "*";
 pub(crate) async fn inspect(environment: &Environment, bot: &Bot, link: &Link) -> Result<Vec<FindingView>, Problem> {
     let mut findings = vec![state(link)];
     findings.extend(bot.silence().map(|why| silence(bot, why)));
-    findings.extend(holder(environment, link).await?);
+    let wants_holder = link.is_held() && link.is_active();
+    let has_holder = wants_holder && environment.store.link_holder(link.id, environment.clock.now()).await?.is_some();
+    findings.extend(wants_holder.then(|| holder(has_holder)));
     findings.extend(bot.heard_at.map(heard));
     match token(environment, link).await? {
-        Some(secret) => findings.extend(channel(environment, link, &secret).await),
+        Some(secret) => findings.extend(channel(environment, link, &secret, has_holder).await),
         None => findings.push(no_login(link.channel)),
     }
     Ok(findings)
 }
 
 /// What the channel says, or its settings where there is nobody to ask.
-async fn channel(environment: &Environment, link: &Link, secret: &str) -> Vec<FindingView> {
+async fn channel(environment: &Environment, link: &Link, secret: &str, has_holder: bool) -> Vec<FindingView> {
     match &link.settings {
         LinkSettings::Telegram(_) => telegram::inspect(environment, link, secret).await,
         LinkSettings::Discord(settings) => discord::inspect(environment, link, settings, secret).await,
-        LinkSettings::Slack(settings) => slack::inspect(environment, link, settings, secret).await,
+        LinkSettings::Slack(settings) => slack::inspect(environment, link, settings, secret, has_holder).await,
         LinkSettings::WhatsApp(settings) => whatsapp::inspect(environment, settings, secret).await,
         LinkSettings::Matrix(settings) => matrix::inspect(environment, settings, secret).await,
         LinkSettings::Webhook(settings) => vec![webhook::inspect(environment, settings)],
@@ -74,19 +76,16 @@ fn silence(bot: &Bot, why: &str) -> FindingView {
 }
 
 /// Whether a link that needs a connection has one.
-async fn holder(environment: &Environment, link: &Link) -> Result<Option<FindingView>, Problem> {
-    if !link.is_held() || !link.is_active() {
-        return Ok(None);
+fn holder(has_holder: bool) -> FindingView {
+    if has_holder {
+        return fine("connection: a holder looks after it");
     }
-    Ok(Some(match environment.store.link_holder(link.id, environment.clock.now()).await? {
-        Some(_) => fine("connection: a holder looks after it"),
-        None => amiss(
-            "connection",
-            "No holder looks after it, so that nothing is heard there.",
-            "A holder takes it within seconds. If none does, see that one runs: `lowtide dev` has its own, a stack \
-             needs its parameter HolderImage.",
-        ),
-    }))
+    amiss(
+        "connection",
+        "No holder looks after it, so that nothing is heard there.",
+        "A holder takes it within seconds. If none does, see that one runs: `lowtide dev` has its own, a stack needs its \
+         parameter HolderImage.",
+    )
 }
 
 /// When somebody was last heard: links do not note that for themselves.

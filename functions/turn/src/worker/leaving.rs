@@ -9,10 +9,7 @@ use super::{Interruption, Worker};
 
 impl Worker<'_> {
     /// Tells the owner of a question that is asked where they may not see it. To tell them again changes nothing.
-    pub(super) async fn tell_owner(
-        &self,
-        Question { turn, code, text: question }: Question<'_>,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn tell_owner(&self, Asked { turn, code, text: question }: Asked<'_>) -> Result<(), StoreError> {
         let bot = &self.context.bot;
         let text = format!(
             "{} waits for an approval in the session {}. `lowtide approvals allow {code}` or `deny {code}` decides it.\n\n{question}",
@@ -97,21 +94,19 @@ impl Worker<'_> {
 }
 
 /// A question to the owner that a turn waits with.
-pub(super) struct Question<'a> {
+pub(super) struct Asked<'a> {
     turn: TurnId,
     code: &'a str,
     text: &'a str,
 }
 
-impl<'a> Question<'a> {
+impl<'a> Asked<'a> {
     /// What `turn` has asked in the absence of its owner, if that is among `entries`.
-    pub(super) fn among(entries: &'a [Entry], turn: Option<&ActiveTurn>) -> Option<Question<'a>> {
+    pub(super) fn among(entries: &'a [Entry], turn: Option<&ActiveTurn>) -> Option<Asked<'a>> {
         let turn = turn.filter(|turn| !turn.is_owners || turn.reply.parent.is_some())?;
         let waiting = turn.waiting.as_ref()?;
         entries.iter().rev().find_map(|entry| match &entry.body {
-            EntryBody::Asked { code, text, .. } if *code == waiting.code => {
-                Some(Question { turn: turn.id, code, text })
-            }
+            EntryBody::Asked { code, text, .. } if *code == waiting.code => Some(Asked { turn: turn.id, code, text }),
             _ => None,
         })
     }

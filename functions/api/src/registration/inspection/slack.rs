@@ -39,14 +39,14 @@ pub(super) async fn inspect(
     link: &Link,
     settings: &SlackSettings,
     secret: &str,
+    has_holder: bool,
 ) -> Vec<FindingView> {
     let login: Credentials = match login(Channel::Slack, secret) {
         Ok(login) => login,
         Err(findings) => return findings,
     };
     let client = client(environment);
-    let (scopes, socket) =
-        tokio::join!(client.scopes(&login.bot_token), socket(environment, &client, link, settings, &login));
+    let (scopes, socket) = tokio::join!(client.scopes(&login.bot_token), socket(&client, settings, &login, has_holder));
     let mut findings = match scopes {
         Ok(scopes) => {
             let handle = link.handle.as_deref().unwrap_or_default();
@@ -93,11 +93,10 @@ fn scopes_of(access: &AccessPolicy, scopes: Option<&[String]>) -> Vec<FindingVie
 /// Whether a connection of socket mode would be let in. None is opened, but Slack lets an app ask about once a minute only:
 /// the holder's question goes first.
 async fn socket(
-    environment: &Environment,
     client: &Client,
-    link: &Link,
     settings: &SlackSettings,
     login: &Credentials,
+    has_holder: bool,
 ) -> Option<FindingView> {
     if !settings.socket {
         return None;
@@ -106,8 +105,7 @@ async fn socket(
     let Some(app_token) = &login.app_token else {
         return Some(amiss("socket mode", "The link has no app-level token.", advice));
     };
-    let holder = environment.store.link_holder(link.id, environment.clock.now()).await;
-    if link.is_active() && holder.is_ok_and(|holder| holder.is_some()) {
+    if has_holder {
         return Some(fine("socket mode: a holder sees to it"));
     }
     Some(match client.open_connection(app_token).await {
