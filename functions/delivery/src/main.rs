@@ -1,7 +1,7 @@
 //! Sends replies and notices to the channels, in the order of their chats.
 //!
 //! Trigger:  `outbound.fifo`, batches of up to ten, grouped by chat
-//! Writes:   the record of each delivery; a link's state when its token is refused
+//! Writes:   the record of each delivery; what a holder is to say; a link's state when its token is refused
 //! Emits:    nothing
 //! Failure:  rate limits and outages are tried again later; what fails for good becomes a dead letter
 

@@ -1,7 +1,7 @@
 //! Runs agent turns over sessions and commits their replies.
 //!
 //! Trigger:  `turns.fifo`, batches of up to ten, grouped by session
-//! Writes:   session heads, logs and message marks, the outbox, drafts, files that came with messages
+//! Writes:   session heads, logs and message marks, the outbox, drafts, files; schedules that tools make and the ends of runs; notices
 //! Emits:    `outbound.fifo`, grouped by chat; `turns.fifo` for a turn that goes on
 //! Failure:  only the tasks that were not done are received again; what fails for good becomes a dead letter
 
